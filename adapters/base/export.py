@@ -1,0 +1,118 @@
+"""Write a checkpoint as a folder that `transformers` and the engines load, with its card.
+
+    python -m octod.adapters.base.export --work DIR --out DIR
+
+Works at any moment: the checkpoint is replaced atomically, so training goes on undisturbed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["export_base"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[], datetime] = _now) -> None:
+    """Export `work/checkpoint.pt` to `out`: bf16 weights, configuration, tokenizer, `card.json`, `README.md`.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint yet.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    from octod.adapters.base.model import ModelConfig
+    from octod.adapters.prompt import END, PAD, SPECIAL_TOKENS
+
+    state: dict[str, Any] = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
+    shape = ModelConfig(**state["shape"])
+    out.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.to(torch.bfloat16).contiguous() for key, value in state["model"].items()}
+    temporary = out / "model.safetensors.tmp"
+    save_file(weights, temporary, metadata={"format": "pt"})
+    temporary.replace(out / "model.safetensors")
+    end, pad = SPECIAL_TOKENS.index(END), SPECIAL_TOKENS.index(PAD)
+    ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": pad}
+    _write_json(out / "config.json", shape.to_transformers() | ids)
+    _write_json(out / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": False})
+    for file in (work / "tokenizer").iterdir():
+        shutil.copyfile(file, out / file.name)
+    manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
+    progress = state["progress"]
+    card = {
+        "name": name,
+        "created": now().isoformat(timespec="seconds"),
+        "parameters": sum(value.numel() for value in weights.values()),
+        "tokens_seen": progress["tokens"],
+        "steps": progress["step"],
+        "training_seconds": round(progress["seconds"]),
+        "held_out_bits_per_byte": progress["bits_per_byte"],
+        "held_out_call_loss": progress["call_loss"],
+        "vocabulary": shape.vocabulary,
+        "context": shape.context,
+        "command": state["command"],
+        "licences": sorted({row["licence"] for row in manifest["used"]}),
+        "data": manifest["used"],
+    }
+    _write_json(out / "card.json", card)
+    (out / "README.md").write_text(_readme(card), encoding="utf-8")
+
+
+def _readme(card: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {row['distribution']} | {row['version']} | {row['licence']} | {row['files']} | {row['bytes']:,} "
+        f"| {'held out' if row['held_out'] else 'training'} |"
+        for row in card["data"]
+    )
+    bits, loss = card["held_out_bits_per_byte"], card["held_out_call_loss"]
+    figures = (
+        "not measured yet"
+        if bits is None or loss is None
+        else f"{bits:.3f} bits per byte on text, {loss:.3f} nats per token on calls"
+    )
+    return f"""# {card["name"]}
+
+A causal language model for Python calls, trained from nothing on permissively licensed installed packages.
+Llama architecture, {card["parameters"]:,} parameters, byte-level BPE of {card["vocabulary"]:,} entries,
+context {card["context"]}. The prompt format is defined in `octod.adapters.prompt`.
+
+* Seen: {card["tokens_seen"]:,} tokens in {card["steps"]:,} steps, {card["training_seconds"] / 60:.0f} minutes.
+* On held-out distributions: {figures}.
+* Never seen: the distributions in `adapters/base/excluded.txt`, which octod is measured on.
+* Made on {card["created"]} by `{card["command"]}`
+
+## Data
+
+| distribution | version | licence | files | bytes | use |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line and export."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--work", type=Path, required=True, help="the work folder of a pretraining run")
+    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    options = parser.parse_args(arguments)
+    export_base(options.work, options.out)
+
+
+if __name__ == "__main__":
+    main()

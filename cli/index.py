@@ -1,0 +1,102 @@
+"""``octod index`` and ``octod search``: what is installed, as octod knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from octod.cli.output import env_option, json_option, progress, show_json, show_table
+from octod.core.paths import Paths
+
+if TYPE_CHECKING:
+    from octod.indexer.build import BuildReport, Progress
+    from octod.indexer.environment import Environment
+    from octod.indexer.store import Index
+
+__all__ = ["fresh_index", "index", "search"]
+
+
+@click.command()
+@click.argument("env", required=False)
+@json_option
+def index(env: str | None, as_json: bool) -> None:
+    """Index the libraries of an environment.
+
+    ENV is a folder, an interpreter or a site-packages; without it .venv or venv here or above, the active environment,
+    else octod's own. Only what changed since the last time is read. Nothing of the environment is executed.
+
+    The daemon does this by itself for the files that an editor opens.
+    """
+    from octod.indexer.environment import find_environment
+
+    environment = find_environment(env, Path.cwd())
+    report = _build(environment, Paths.of())
+    if as_json:
+        show_json({"environment": str(environment.root), **asdict(report)})
+        return
+    click.echo(f"environment {environment.root}")
+    click.echo(
+        f"index       {report.libraries:,} libraries ({len(report.changed)} read, {len(report.removed)} removed), "
+        f"{report.files:,} files, {report.symbols:,} symbols in {report.seconds:.1f} s"
+    )
+    for problem in report.problems[:10]:
+        click.echo(f"passed over {problem}")
+    if len(report.problems) > 10:
+        click.echo(f"passed over {len(report.problems) - 10} more; --json lists all of them")
+
+
+def _build(environment: Environment, paths: Paths) -> BuildReport:
+    """Bring the index of an environment up to date, with progress shown."""
+    from octod.core.paths import private_folder
+    from octod.indexer.build import build
+
+    private_folder(paths.indexes)
+    with progress("index") as step:
+
+        def show(now: Progress) -> None:
+            step(now.done, now.total, now.text)
+
+        return build(environment, paths.indexes / f"{environment.key}.db", progress=show)
+
+
+@contextmanager
+def fresh_index(env: str | None) -> Iterator[Index]:
+    """The index of an environment, brought up to date first (quick when nothing changed)."""
+    from octod.indexer.environment import find_environment
+    from octod.indexer.store import Index
+
+    paths = Paths.of()
+    environment = find_environment(env, Path.cwd())
+    _build(environment, paths)
+    opened = Index.open(paths.indexes / f"{environment.key}.db")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@click.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="How many results at most.")
+@env_option
+@json_option
+def search(query: tuple[str, ...], limit: int, env: str | None, as_json: bool) -> None:
+    """Search the names and first documentation lines of the installed libraries.
+
+    All words of QUERY must occur, in any order; the last one may be a beginning.
+    """
+    with fresh_index(env) as opened:
+        found = opened.search(" ".join(query), limit)
+    if as_json:
+        show_json([asdict(hit) for hit in found])
+        return
+    show_table(
+        ("name", "kind", "library", "what it says"),
+        [(hit.qualified, hit.kind, hit.library, hit.summary) for hit in found],
+        empty=f"nothing found for {' '.join(query)!r}",
+    )

@@ -1,0 +1,487 @@
+"""An argument list, read one character at a time: which characters may come next inside a call's brackets.
+
+A sub-language of Python's expressions: names, literals, attributes, calls, subscripts, displays, operators,
+conditionals and lambdas; no comprehensions (their names come before they are bound), no ``:=``, ``await`` or
+comments, no triple quotes, strings not glued together. Names must be known; keywords must be the signature's, once
+each, after the positional arguments; the bracket closes only when no required parameter is missing. What this
+reading lets through is parsed by ``ast`` before the closing bracket is accepted, so a finished list is always Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+import warnings
+from bisect import bisect_left
+from copy import copy
+from typing import Literal
+
+from octod.daemon.engines.protocol import CallConstraint
+
+__all__ = ["ArgumentList", "Rules"]
+
+_BUILTINS = frozenset(
+    name
+    for name in dir(builtins)
+    if not name.startswith("_") and name not in ("copyright", "credits", "exit", "license", "quit")
+)
+_CONSTANTS = frozenset(("True", "False", "None"))
+_STRING_PREFIXES = frozenset(("r", "b", "f", "u", "rb", "br", "fr", "rf"))
+_OPERATORS = frozenset("+ - * / // % ** @ & | ^ << >> < > <= >= == !=".split())
+_OPERATOR_STARTS = _OPERATORS | {"=", "!"}
+_EXPONENT = r"(?:[eE][+-]?[0-9]*)?"
+_PARTIAL_NUMBER = re.compile(
+    rf"0[xX][0-9a-fA-F]*|(?:0|[1-9][0-9]*(?:_[0-9]+)*_?)(?:\.[0-9]*)?{_EXPONENT}|\.[0-9]+{_EXPONENT}|\.{{1,3}}"
+)
+_WHOLE_NUMBER = re.compile(
+    r"0[xX][0-9a-fA-F]+|(?:0|[1-9][0-9]*(?:_[0-9]+)*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|\.{3}"
+)
+_LAMBDA_HEAD = re.compile(r"(?: (?:[A-Za-z_]\w*(?:, ?[A-Za-z_]\w*)*(?:, ?)?)?)?")
+_CLOSES = {"call": ")", "group": ")", "list": "]", "subscript": "]", "brace": "}"}
+_DEEPEST = 12
+
+Kind = Literal["call", "group", "list", "subscript", "brace"]
+
+
+class Rules:
+    """A constraint made ready for many look-ups."""
+
+    def __init__(self, constraint: CallConstraint) -> None:
+        self.constraint = constraint
+        names = {n for n in constraint.names if n.isidentifier() and not keyword.iskeyword(n)}
+        self.values = frozenset(names | _BUILTINS | _CONSTANTS)
+        self.sorted_values = sorted(self.values)
+        self.keywords = frozenset(constraint.keywords)
+
+    def starts_value(self, text: str) -> bool:
+        """Whether some known name begins with ``text``."""
+        place = bisect_left(self.sorted_values, text)
+        return place < len(self.sorted_values) and self.sorted_values[place].startswith(text)
+
+
+class _Frame:
+    """One open bracket: what it is, and how far the current item in it is."""
+
+    __slots__ = (
+        "colons", "conditional", "items", "keyworded", "kind", "locals", "mode", "named", "optional", "positional",
+        "star", "started", "unpacked", "used",
+    )
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.items = self.positional = 0
+        self.keyworded = self.unpacked = False
+        self.used: frozenset[str] = frozenset()
+        self.mode = ""  # of a brace: "dict" or "set" once known
+        self.next_item()
+
+    def next_item(self) -> None:
+        self.started = self.named = self.conditional = self.optional = False
+        self.star = ""
+        self.colons = 0
+        self.locals: tuple[str, ...] = ()  # parameters of lambdas in this item
+
+
+class ArgumentList:
+    """The reading so far; ``feed`` moves it on and says whether that can still become an argument list.
+
+    After a False the object must not be used any more; ``after`` tries a text on a copy.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        constraint = rules.constraint
+        top = _Frame("call")
+        top.positional = constraint.given_positional
+        top.items = constraint.given_positional + len(constraint.given_keywords)
+        top.used = frozenset(constraint.given_keywords)
+        top.keyworded = bool(constraint.given_keywords)
+        self.frames = [top]
+        self.text = ""  # everything read
+        self.done = False
+        self._state = "operand"
+        self._lexeme = ""
+        self._quote = ""
+        self._escaped = False
+        self._last = ""  # kind of the last operand: name, value, constant, string, display
+        self._sole = False  # the name being read may turn out to be a keyword
+        self._newlines = 0
+        self._gap = ""  # blanks since the last other character
+        self._may_gap = top.items > 0
+        self._words = True  # `not` and `lambda` may stand here
+        self._fresh = True  # nothing but blanks read so far
+
+    def after(self, text: str) -> tuple[ArgumentList, int] | None:
+        """The reading after ``text`` and how much of it was used up to the closing bracket; None when not viable."""
+        other = copy(self)
+        other.frames = [copy(frame) for frame in self.frames]
+        for used, character in enumerate(text, 1):
+            if not other.feed(character):
+                return None
+            if other.done:
+                return other, used
+        return other, len(text)
+
+    def feed(self, character: str) -> bool:
+        """Read one character; False when no argument list begins like this."""
+        if self.done or not (character.isprintable() or character == "\n"):
+            return False
+        self.text += character
+        if not self._step(character):
+            return False
+        if character not in " \n":
+            self._gap = ""
+            self._fresh = False
+        return True
+
+    def _step(self, c: str) -> bool:
+        match self._state:
+            case "operand":
+                return self._operand(c)
+            case "after":
+                return self._after(c)
+            case "name":
+                return self._name(c)
+            case "string":
+                return self._string(c)
+            case "attribute":
+                return self._attribute(c)
+            case "number":
+                return self._number(c)
+            case "operator":
+                return self._operator(c)
+            case "word":
+                return self._word(c)
+            case "equal":
+                return self._equal(c)
+            case "star":
+                return self._star(c)
+            case _:
+                return self._lambda(c)
+
+    # -- where an operand is due
+
+    def _operand(self, c: str) -> bool:
+        frame = self.frames[-1]
+        if c in " \n":
+            return self._blank(c, self._may_gap)
+        if c in ")]}":
+            return self._close_without_operand(frame, c)
+        if frame.kind == "subscript" and (c == ":" or (c == "," and frame.optional)):
+            return self._colon(frame) if c == ":" else self._next_item(frame)
+        if c == "*":
+            if frame.started or frame.star or frame.kind in ("group", "subscript"):
+                return False
+            self._state = "star"
+            return True
+        if c.isidentifier():
+            self._sole = frame.kind == "call" and not frame.started
+            self._state, self._lexeme = "name", c
+            return self._starts_name()
+        if not self._begin(frame):
+            return False
+        if c in "'\"":
+            return self._open_string("", c)
+        if c.isascii() and (c.isdigit() or c == "."):
+            self._state, self._lexeme = "number", c
+            return True
+        if c in "([{":
+            return self._open({"(": "group", "[": "list", "{": "brace"}[c])  # type: ignore[arg-type]
+        if c in "+-~" and not self.text[:-1].endswith(("+", "-", "~")):
+            self._expect_operand(may_gap=False, words=False)
+            return True
+        return False
+
+    def _begin(self, frame: _Frame) -> bool:
+        """An operand that is no keyword's name begins; in a call that may be a positional argument too many."""
+        if not frame.started and frame.kind == "call" and not frame.star:
+            if frame.keyworded or (frame is self.frames[0] and self._full(frame)):
+                return False
+        frame.started, frame.optional = True, False
+        return True
+
+    def _full(self, top: _Frame) -> bool:
+        limit = self.rules.constraint.positional
+        return 0 <= limit <= top.positional
+
+    def _star(self, c: str) -> bool:
+        frame = self.frames[-1]
+        if c == "*":
+            if frame.kind == "list" or frame.mode == "set":
+                return False
+            frame.star = "**"
+            self._expect_operand(may_gap=False, words=False)
+            return True
+        positional = frame.kind == "call" and (frame.keyworded or (frame is self.frames[0] and self._full(frame)))
+        if positional or frame.mode == "dict":
+            return False
+        frame.star = "*"
+        self._expect_operand(may_gap=False, words=False)
+        return self._operand(c)
+
+    def _expect_operand(self, *, may_gap: bool, words: bool) -> None:
+        self._state, self._may_gap, self._words = "operand", may_gap, words
+
+    # -- names and keywords
+
+    def _name(self, c: str) -> bool:
+        word, frame = self._lexeme, self.frames[-1]
+        if (word + c).isidentifier():
+            self._lexeme = word + c
+            return self._starts_name()
+        if c in "'\"" and word.lower() in _STRING_PREFIXES:
+            return self._begin(frame) and self._open_string(word, c)
+        if c == "=" and self._sole and not frame.star:
+            self._state = "equal"
+            return self._is_keyword(word) or self._is_value(word)
+        if word in ("not", "lambda"):
+            if not self._words or not self._begin(frame):
+                return False
+            if word == "lambda":
+                self._state, self._lexeme = "lambda", ""
+                return self._lambda(c)
+            self._expect_operand(may_gap=True, words=True)
+            return c == " " and self._operand(c)
+        return self._is_value(word) and self._begin(frame) and self._end("constant" if word in _CONSTANTS else "name", c)
+
+    def _starts_name(self) -> bool:
+        text, frame = self._lexeme, self.frames[-1]
+        if self._sole and not frame.star:
+            if self._starts_keyword(text, frame):
+                return True
+            if frame.keyworded or (frame is self.frames[0] and self._full(frame)):
+                return False
+        if self._words and any(w.startswith(text) for w in ("not", "lambda")):
+            return True
+        if any(p.startswith(text.lower()) for p in _STRING_PREFIXES):
+            return True
+        return self.rules.starts_value(text) or any(n.startswith(text) for f in self.frames for n in f.locals)
+
+    def _starts_keyword(self, text: str, frame: _Frame) -> bool:
+        if frame is not self.frames[0] or self.rules.constraint.any_keyword:
+            return True
+        return any(k.startswith(text) and self._is_keyword(k) for k in self.rules.keywords)
+
+    def _is_keyword(self, word: str) -> bool:
+        frame = self.frames[-1]
+        if word in frame.used or keyword.iskeyword(word):
+            return False
+        if frame is not self.frames[0]:
+            return True
+        constraint = self.rules.constraint
+        if word in constraint.positional_names[: frame.positional]:
+            return False
+        return word in self.rules.keywords or constraint.any_keyword
+
+    def _is_value(self, word: str) -> bool:
+        return word in self.rules.values or any(word in f.locals for f in self.frames)
+
+    def _equal(self, c: str) -> bool:
+        frame = self.frames[-1]
+        if c == "=":  # it was a comparison
+            if not self._is_value(self._lexeme) or not self._begin(frame):
+                return False
+            self._expect_operand(may_gap=True, words=False)
+            return True
+        if not self._is_keyword(self._lexeme):
+            return False
+        frame.used |= {self._lexeme}
+        frame.keyworded = frame.named = frame.started = True
+        self._expect_operand(may_gap=False, words=True)
+        return self._operand(c)
+
+    def _lambda(self, c: str) -> bool:
+        if c != ":":
+            self._lexeme += c
+            return _LAMBDA_HEAD.fullmatch(self._lexeme) is not None
+        names = [n.strip() for n in self._lexeme.split(",")] if self._lexeme.strip() else []
+        if len(set(names)) != len(names) or not all(n.isidentifier() and not keyword.iskeyword(n) for n in names):
+            return False
+        self.frames[-1].locals += tuple(names)
+        self._expect_operand(may_gap=True, words=True)
+        return True
+
+    # -- literals
+
+    def _open_string(self, prefix: str, quote: str) -> bool:
+        self._state, self._quote, self._escaped, self._lexeme = "string", quote, False, prefix + quote
+        return True
+
+    def _string(self, c: str) -> bool:
+        if c == "\n":
+            return False
+        self._lexeme += c
+        if self._escaped or c == "\\":
+            self._escaped = not self._escaped
+            return True
+        if c != self._quote:
+            return True
+        self._state, self._last = "after", "string"
+        tree = _parsed(self._lexeme)
+        return tree is not None and all(self._is_value(n.id) for n in ast.walk(tree) if isinstance(n, ast.Name))
+
+    def _number(self, c: str) -> bool:
+        if _PARTIAL_NUMBER.fullmatch(self._lexeme + c):
+            self._lexeme += c
+            return True
+        return _WHOLE_NUMBER.fullmatch(self._lexeme) is not None and self._end("constant", c)
+
+    def _end(self, kind: str, c: str) -> bool:
+        """The operand before ``c`` is complete."""
+        self._state, self._last = "after", kind
+        return self._after(c)
+
+    # -- after an operand
+
+    def _after(self, c: str) -> bool:
+        frame = self.frames[-1]
+        if c in " \n":
+            return self._blank(c, True)
+        if c.isidentifier():
+            self._state, self._lexeme = "word", c
+            return bool(self._gap) and self._starts_word()
+        if c in "+-*/%@&|^<>=!":
+            self._state, self._lexeme = "operator", c
+            return True
+        if self._gap and "\n" not in self._gap:
+            return False
+        if c in ")]}":
+            return self._close(frame, c)
+        if c == ",":
+            return self._end_item(frame) and self._next_item(frame)
+        if c == ":":
+            return self._colon(frame)
+        if c == "." and self._last != "constant":
+            self._state, self._lexeme = "attribute", ""
+            return True
+        if c == "(" and self._last in ("name", "value"):
+            return self._open("call")
+        return c == "[" and self._last != "constant" and self._open("subscript")
+
+    def _attribute(self, c: str) -> bool:
+        if (self._lexeme + c).isidentifier():
+            self._lexeme += c
+            return True
+        return self._lexeme.isidentifier() and not keyword.iskeyword(self._lexeme) and self._end("name", c)
+
+    def _operator(self, c: str) -> bool:
+        if self._lexeme + c in _OPERATOR_STARTS:
+            self._lexeme += c
+            return True
+        if self._lexeme not in _OPERATORS:
+            return False
+        self._expect_operand(may_gap=True, words=False)
+        return self._operand(c)
+
+    def _starts_word(self) -> bool:
+        return any(word.startswith(self._lexeme) for word in self._word_operators())
+
+    def _word_operators(self) -> tuple[str, ...]:
+        return ("and", "or", "in", "is", "not in", "else" if self.frames[-1].conditional else "if")
+
+    def _word(self, c: str) -> bool:
+        word = self._lexeme
+        if c == " " and word in self._word_operators():
+            if word in ("if", "else"):
+                self.frames[-1].conditional = word == "if"
+            self._expect_operand(may_gap=True, words=word != "in")
+            return self._operand(c)
+        self._lexeme += c
+        return self._starts_word()
+
+    def _blank(self, c: str, may: bool) -> bool:
+        if c == "\n":
+            self._newlines += 1
+            self._gap += c
+            return self._newlines <= self.rules.constraint.newlines
+        within = not self._gap and may
+        indents = "\n" in self._gap and len(self._gap) < 80
+        self._gap += c
+        return within or indents
+
+    # -- brackets and items
+
+    def _open(self, kind: Kind) -> bool:
+        self.frames.append(_Frame(kind))
+        self._expect_operand(may_gap=False, words=True)
+        return len(self.frames) <= _DEEPEST
+
+    def _colon(self, frame: _Frame) -> bool:
+        if frame.conditional or frame.kind not in ("subscript", "brace"):
+            return False
+        frame.colons += 1
+        if frame.kind == "brace":
+            if frame.colons > 1 or frame.star or frame.mode == "set":
+                return False
+            frame.mode = "dict"
+            self._expect_operand(may_gap=True, words=True)
+            return True
+        frame.started = frame.optional = True
+        frame.locals = ()
+        self._expect_operand(may_gap=False, words=True)
+        return frame.colons <= 2
+
+    def _end_item(self, frame: _Frame) -> bool:
+        if frame.conditional:
+            return False
+        if frame.kind == "brace":
+            if frame.star == "**" or frame.colons:
+                frame.mode = "dict"
+            elif frame.mode == "dict":
+                return False
+            else:
+                frame.mode = "set"
+        if frame.kind == "call":
+            if frame.star:
+                frame.unpacked = True
+                frame.keyworded = frame.keyworded or frame.star == "**"
+            elif not frame.named:
+                frame.positional += 1
+        frame.items += 1
+        return True
+
+    def _next_item(self, frame: _Frame) -> bool:
+        frame.next_item()
+        self._expect_operand(may_gap=True, words=True)
+        return True
+
+    def _close_without_operand(self, frame: _Frame, c: str) -> bool:
+        """``()``, ``f(a,\\n)``, ``x[1:]``: nothing stands between the bracket and what was before."""
+        if frame.kind == "subscript":
+            return frame.optional and self._close(frame, c)
+        trailing = frame.items > 0 and "\n" not in self._gap and not (frame is self.frames[0] and self._fresh)
+        if frame.started or frame.star or trailing:
+            return False
+        return self._pop(frame, c)
+
+    def _close(self, frame: _Frame, c: str) -> bool:
+        return self._end_item(frame) and self._pop(frame, c)
+
+    def _pop(self, frame: _Frame, c: str) -> bool:
+        if _CLOSES[frame.kind] != c:
+            return False
+        if len(self.frames) == 1:
+            self.done = self._complete(frame)
+            return self.done
+        self.frames.pop()
+        self._state, self._last = "after", "value" if frame.kind in ("call", "subscript") else "display"
+        return True
+
+    def _complete(self, top: _Frame) -> bool:
+        constraint = self.rules.constraint
+        bound = top.used | set(constraint.positional_names[: top.positional])
+        if not top.unpacked and any(name not in bound for name in constraint.required):
+            return False
+        return _parsed(f"f({self.text}") is not None
+
+
+def _parsed(source: str) -> ast.AST | None:
+    """The tree of an expression, None when it is none or Python warns about it (``"\\d"``)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return ast.parse(source, mode="eval")
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return None

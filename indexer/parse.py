@@ -1,0 +1,387 @@
+"""Error-tolerant reading of a file that is being typed: the expression before the cursor and a tree of the rest.
+
+A file is cut into *blocks*, the statements that start in column 0.  Each block is parsed alone and remembered by its
+text, so a keystroke parses one block and a fault stays inside its block.  The statement at the cursor is completed
+(``ax = fig.add(x=[df.`` becomes ``ax = fig.add(x=[df.<cursor>])``) so that everything around the cursor, even with
+open brackets and an open ``try``, reads like finished code; ``MARK`` is the name put at the cursor.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from octod.indexer.tokens import EnclosingCall, Scan, scan
+
+__all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
+
+MARK = "__octod_cursor__"
+
+# More text than this is generated data: the deepest parse of such files is not worth a keystroke.
+LARGEST = 2_000_000
+_REMEMBERED = 4096
+_MENDS = 8
+
+_STRINGS = r'''
+      """[^"\\]*+(?:(?:\\[\s\S]|"(?!""))[^"\\]*+)*+(?:"""|\Z)
+    | \'\'\'[^'\\]*+(?:(?:\\[\s\S]|'(?!''))[^'\\]*+)*+(?:\'\'\'|\Z)
+    | "[^"\\\n]*+(?:\\[\s\S][^"\\\n]*+)*+"
+    | '[^'\\\n]*+(?:\\[\s\S][^'\\\n]*+)*+'
+'''
+# One block: everything up to a line break that is followed by a statement in column 0.
+_BLOCK = re.compile(
+    rf"""(?: [^"'\#\n\\]++ | \\[\s\S]? | \#[^\n]*+ | {_STRINGS} | ["']
+          | \n(?=[\s)\]}}\#]|\Z|(?:else|elif|except|finally)\b) )++ \n? | \n""",
+    re.VERBOSE,
+)
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
+_COMPOUND = frozenset({"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "def", "class", "match", "case"})
+# What stands before a clause so that it parses alone.
+_CLAUSES = {
+    "elif": "if 0: pass\n",
+    "else": "if 0: pass\n",
+    "except": "try: pass\n",
+    "finally": "try: pass\n",
+    "case": "match 0:\n ",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Parsed:
+    """The statements of a block's text; ``table`` is for the reader of bindings, which fills it once."""
+
+    text: str
+    body: list[ast.stmt]
+    table: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A parsed block at its place: ``line`` (0-based) and ``start`` (code points) are where it begins in the file."""
+
+    parsed: Parsed
+    line: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """A file's blocks in order; ``current`` is the number of the one with the cursor, -1 without."""
+
+    blocks: tuple[Block, ...]
+    current: int = -1
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cursor:
+    """What stands at an offset (code points) of a text.
+
+    ``receiver`` is the source of the expression before the dot, starting at ``receiver_start``; empty when the cursor
+    does not follow a dot.  ``dot`` is just after the dot (without one: where ``partial`` starts), ``partial`` what is
+    typed of the name, ``statement`` the start of the logical line, ``inside`` tells a string or a comment.
+    ``importing`` is the module (dots of a relative import included) whose names are wanted in ``import``/``from``
+    statements, None elsewhere.  ``call`` is the innermost call around the cursor, ``given`` in it what stands
+    before the cursor.
+    """
+
+    text: str
+    offset: int
+    receiver: str
+    receiver_start: int
+    dot: int
+    partial: str
+    statement: int
+    inside: str
+    importing: str | None
+    call: EnclosingCall | None
+    tree: Tree
+
+
+@lru_cache(maxsize=16)
+def parse_at(text: str, offset: int) -> Cursor:
+    """The cursor at ``offset`` of ``text``; never raises, whatever the text is."""
+    offset = max(0, min(offset, len(text)))
+    plain = _plain_line_ends(text)
+    spans = _spans(plain)
+    number = next((i for i, (_, end) in enumerate(spans) if offset < end), len(spans) - 1)
+    start, end = spans[number] if spans else (0, 0)
+    found = scan(plain, start, offset)
+    blocks: list[Block] = []
+    for i, (a, b) in enumerate(spans):
+        if i == number:
+            blocks.append(Block(_parse_current(plain, found, start, end, offset), 0, a))
+        else:
+            blocks.append(Block(_parse(plain[a:b]), 0, a))
+    tree = Tree(tuple(blocks), number if spans else -1)
+    return Cursor(
+        text=text,
+        offset=offset,
+        receiver=plain[found.receiver_start : found.receiver_end],
+        receiver_start=found.receiver_start,
+        dot=found.dot,
+        partial=plain[found.name_start : offset],
+        statement=found.statement,
+        inside=found.inside,
+        importing=found.importing,
+        call=found.call,
+        tree=tree,
+    )
+
+
+def parse_text(text: str) -> Tree:
+    """The tree of a text without a cursor; statements that do not parse are left out."""
+    plain = _plain_line_ends(text)
+    return Tree(tuple(Block(_parse(plain[a:b]), 0, a) for a, b in _spans(plain)))
+
+
+def parse_file(text: str) -> tuple[Tree | None, str]:
+    """(tree of a finished file in one block, problem); nothing is remembered.  For mining many files once."""
+    if len(text) > LARGEST:
+        return None, f"larger than {LARGEST} characters"
+    plain = _plain_line_ends(text)
+    try:
+        body = _statements(plain)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return None, f"does not parse: {error}"
+    return Tree((Block(Parsed(plain, body), 0, 0),)), ""
+
+
+@lru_cache(maxsize=8192)
+def parse_expression(source: str) -> ast.expr | None:
+    """The expression that ``source`` is, or None."""
+    if len(source) > 20_000 or "\0" in source:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(f"({source}\n)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+# blocks ------------------------------------------------------------------------------------------------------------
+
+
+def _plain_line_ends(text: str) -> str:
+    """The same length with ``\\n`` as the only line end, and no character that the parser refuses outright."""
+    if "\r" in text:
+        text = text.replace("\\\r\n", " \\\n").replace("\r\n", " \n").replace("\r", "\n")
+    if "\0" in text:
+        text = text.replace("\0", " ")
+    return " " + text[1:] if text.startswith("\ufeff") else text
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """(start, end) of the blocks; together they are the whole text."""
+    if len(text) > LARGEST:
+        return [(0, len(text))]
+    spans: list[tuple[int, int]] = []
+    decorators = -1
+    for match in _BLOCK.finditer(text):
+        start, end = match.span()
+        if decorators >= 0:
+            start, decorators = decorators, -1
+        if text.startswith("@", start) and not _has_definition(text, start, end) and end < len(text):
+            decorators = start
+            continue
+        spans.append((start, end))
+    if decorators >= 0:
+        spans.append((decorators, len(text)))
+    return spans
+
+
+_DEFINITION = re.compile(r"^(?:def|class|async)\b", re.MULTILINE)
+
+
+def _has_definition(text: str, start: int, end: int) -> bool:
+    return _DEFINITION.search(text, start, end) is not None
+
+
+_memory: OrderedDict[str, Parsed] = OrderedDict()
+
+
+def _remember(parsed: Parsed) -> Parsed:
+    _memory[parsed.text] = parsed
+    if len(_memory) > _REMEMBERED:
+        _memory.popitem(last=False)
+    return parsed
+
+
+def _parse(text: str) -> Parsed:
+    """A block's statements, mended where they are broken."""
+    known = _memory.get(text)
+    if known is not None:
+        _memory.move_to_end(text)
+        return known
+    return _remember(Parsed(text, _mended(text)))
+
+
+def _statements(text: str) -> list[ast.stmt]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text).body
+
+
+def _try(text: str) -> Parsed | None:
+    known = _memory.get(text)
+    if known is not None:
+        _memory.move_to_end(text)
+        return known
+    try:
+        return _remember(Parsed(text, _statements(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _mended(text: str) -> list[ast.stmt]:
+    """The statements of ``text`` after taking out at most ``_MENDS`` offending lines."""
+    if len(text) > LARGEST:
+        return []
+    lines = text.split("\n")
+    for _ in range(_MENDS):
+        try:
+            return _statements("\n".join(lines))
+        except SyntaxError as error:
+            if not _mend_line(lines, error):
+                return []
+        except (ValueError, RecursionError, MemoryError):
+            return []
+    return []
+
+
+def _mend_line(lines: list[str], error: SyntaxError) -> bool:
+    """Make the line that ``error`` names harmless; False when there is nothing more to do."""
+    at = (error.lineno or 0) - 1
+    missing = re.match(r"expected an indented block after .* on line (\d+)", error.msg or "")
+    if missing:
+        header = int(missing[1]) - 1
+        if 0 <= header < len(lines) and not lines[header].rstrip().endswith(" pass"):
+            lines[header] = lines[header].rstrip() + " pass"
+            return True
+    if "expected 'except' or 'finally'" in (error.msg or "") and 0 < at <= len(lines):
+        indent = _open_try(lines, min(at, len(lines)))
+        if indent is not None:
+            lines[at - 1] += f"\n{indent}finally: pass" if lines[at - 1].strip() else f"{indent}finally: pass"
+            return True
+    at = min(at, len(lines) - 1)
+    while at >= 0 and (not lines[at].strip() or MARK in lines[at]):
+        at -= 1
+    if at < 0:
+        return False
+    line = lines[at]
+    indent = line[: len(line) - len(line.lstrip())]
+    harmless = f"{indent}if 1:" if line.rstrip().endswith(":") else f"{indent}pass"
+    lines[at] = "" if line in (harmless, f"{indent}pass") or "indent" in (error.msg or "") else harmless
+    return True
+
+
+def _open_try(lines: list[str], before: int) -> str | None:
+    """The indentation of the nearest ``try:`` above line ``before``."""
+    for line in reversed(lines[:before]):
+        if line.strip().startswith("try:"):
+            return line[: len(line) - len(line.lstrip())]
+    return None
+
+
+# the block with the cursor -----------------------------------------------------------------------------------------
+
+
+def _parse_current(text: str, found: Scan, start: int, end: int, offset: int) -> Parsed:
+    """The block from ``start`` to ``end`` with ``MARK`` at the cursor."""
+    if found.inside:
+        return _parse(text[start:end])
+    before = text[start : found.statement]
+    after_name = offset
+    while after_name < end and (text[after_name].isalnum() or text[after_name] == "_"):
+        after_name += 1
+    rest = text[after_name:end]
+    if rest.strip():
+        as_is = text[start : found.name_start] + MARK + rest
+        if (parsed := _try(as_is)) is not None:
+            return parsed
+        line_end = rest.find("\n")
+        if line_end >= 0:
+            dropped = text.count("\n", found.statement, offset) * "\n"
+            following = rest[line_end:]
+            deeper = _indent_of_first(following) > _indent_at(text, found.statement)
+            completed = _complete(text, found, deeper)
+            completed += dropped[completed.count("\n") :]
+            if (parsed := _try(before + completed + following)) is not None:
+                return parsed
+    cut = before + _complete(text, found, False) + _close_tries(text, start, found.statement)
+    if (parsed := _try(cut)) is not None:
+        return parsed
+    known = _memory.get("\0" + cut)  # a mended text is remembered apart from one that parses
+    if known is not None:
+        return known
+    body = _mended(cut) or _mended(_complete(text, found, False)) or _statements(MARK)
+    parsed = Parsed("\0" + cut, body)
+    return _remember(parsed)
+
+
+def _indent_at(text: str, offset: int) -> int:
+    return offset - (text.rfind("\n", 0, offset) + 1)
+
+
+def _indent_of_first(text: str) -> int:
+    """Indentation of the first line with something on it; -1 without one."""
+    for line in text.split("\n"):
+        if line.strip():
+            return len(line) - len(line.lstrip())
+    return -1
+
+
+def _complete(text: str, found: Scan, body_follows: bool) -> str:
+    """The statement at the cursor as one that parses: marked, brackets closed, a body where one is due."""
+    statement = text[found.statement : found.name_start]
+    head = found.head
+    column = _indent_at(text, found.statement)
+    line_start = found.statement - column
+    indent = text[line_start : found.statement] if text[line_start : found.statement].isspace() else ""
+    closers = "".join(_CLOSES.get(c, c) for c in reversed(found.opened))
+    tail = ""
+    if head == "@":
+        tail = f"\n{indent}def _(): pass"
+    elif head == "try" and found.colon:
+        tail = f"\n{indent}finally: pass"
+    elif head in _COMPOUND and not found.colon:
+        tail = ":" if body_follows else ": pass"
+    setting = _CLAUSES.get(head, "")
+    check_tail = ": pass" if tail == ":" else tail.replace(f"\n{indent}", "\n")
+    suffixes = (" import _",) if head == "from" and found.importing is not None else ()
+    for suffix in ("", " else 0", ": 0", " in ()", *suffixes):
+        candidate = statement + MARK + suffix + closers
+        try:
+            _statements(setting + candidate + check_tail)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return candidate + tail
+    receiver = text[found.receiver_start : found.receiver_end]
+    marked = f"({receiver}).{MARK}" if receiver and parse_expression(receiver) else MARK
+    if head in _CLAUSES and head in ("elif", "except", "case"):
+        return f"{head} {marked}: pass"
+    return f"if {marked}:" if body_follows else marked
+
+
+def _close_tries(text: str, start: int, statement: int) -> str:
+    """``finally`` clauses for the ``try:`` blocks that are still open at ``statement``."""
+    column = _indent_at(text, statement)
+    lines = text[start : statement - column].split("\n")
+    closing = []
+    for line in reversed(lines):
+        body = line.lstrip()
+        indent = len(line) - len(body)
+        if not body or body.startswith(("#", ")", "]", "}")) or indent >= column:
+            continue
+        column = indent
+        if body.startswith("try:"):
+            closing.append(f"\n{line[:indent]}finally: pass")
+        if column == 0:
+            break
+    return "".join(closing)

@@ -1,0 +1,187 @@
+"""What the extractors share while they read one module: its text, its names, and conditions decided without running."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass, field
+
+__all__ = ["Reading", "alternatives", "dotted", "doc_of", "literal_type"]
+
+LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
+LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
+
+_LITERALS: dict[type, str] = {
+    ast.List: "list", ast.ListComp: "list", ast.Dict: "dict", ast.DictComp: "dict", ast.Set: "set",
+    ast.SetComp: "set", ast.Tuple: "tuple", ast.JoinedStr: "str", ast.Compare: "bool",
+}  # fmt: skip
+# Lower-case classes whose call makes an instance; every other constructor is told by its capital letter.
+_CONSTRUCTORS = frozenset(
+    "str int float bool bytes list dict set tuple frozenset bytearray object property type "
+    "defaultdict deque collections.defaultdict collections.deque threading.local itertools.count".split()
+)
+
+
+@dataclass(slots=True)
+class Reading:
+    """One module being read.
+
+    ``imports`` maps a bound name to the absolute name it stands for, ``defined`` are the names that the module
+    itself binds, ``classes`` those that are classes of its own.
+    """
+
+    module: str
+    lines: list[str]
+    is_package: bool
+    is_stub: bool
+    python: tuple[int, int]
+    imports: dict[str, str] = field(default_factory=dict)
+    defined: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def bound(self, name: str) -> bool:
+        """Whether ``name`` means something at the module's level."""
+        return name in self.defined or name in self.imports
+
+    def text(self, node: ast.expr) -> str:
+        """The node's source on one line."""
+        if node.lineno != node.end_lineno or node.end_col_offset is None:
+            try:
+                return ast.unparse(node)
+            except (RecursionError, ValueError):
+                return "..."
+        line = self.lines[node.lineno - 1]
+        if line.isascii():
+            return line[node.col_offset : node.end_col_offset]
+        return line.encode("utf-8", "surrogatepass")[node.col_offset : node.end_col_offset].decode("utf-8", "replace")
+
+    def annotation(self, node: ast.expr | None) -> str | None:
+        """An annotation as source text, without the quotes of a forward reference; None when absent or too long."""
+        if node is None:
+            return None
+        if isinstance(node, ast.Name):
+            return node.id
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = " ".join(node.value.split())
+        else:
+            text = self.text(node)
+        return text if len(text) <= LONGEST_TYPE else None
+
+    def default(self, node: ast.expr | None) -> str | None:
+        """A default value as source text, ``...`` when it is long."""
+        if node is None:
+            return None
+        text = self.text(node)
+        return text if len(text) <= LONGEST_DEFAULT else "..."
+
+    def constructed(self, value: ast.expr | None) -> str | None:
+        """The type that ``value`` plainly has: a literal's, or the class called; None when that is not plain."""
+        if value is None:
+            return None
+        if isinstance(value, ast.Await):
+            return None
+        if isinstance(value, ast.Call):
+            name = dotted(value.func)
+            return name if name is not None and self.is_class(name) else None
+        if isinstance(value, ast.BoolOp) and isinstance(value.op, ast.Or):
+            # `x or Default()`: the last alternative is the one with a plain type.
+            return self.constructed(value.values[-1])
+        return literal_type(value)
+
+    def is_class(self, name: str) -> bool:
+        """Whether a dotted name is a class by what is known here: its own, a builtin's, or one with a capital letter."""
+        last = name.rsplit(".", 1)[-1].lstrip("_")
+        return name in self.classes or name in _CONSTRUCTORS or (last[:1].isupper() and not last.isupper())
+
+    def decided(self, test: ast.expr) -> bool | None:
+        """The value of a condition on the Python version, the platform or type checking; None when it is another one."""
+        match test:
+            case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+                return True
+            case ast.Constant(value=value):
+                return bool(value)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self.decided(operand)
+                return None if inner is None else not inner
+            case ast.BoolOp(op=op, values=values):
+                known = [self.decided(v) for v in values]
+                strong = isinstance(op, ast.Or)
+                if strong in known:
+                    return strong
+                return None if None in known else not strong
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self._compared(dotted(left), op, right)
+        return None
+
+    def _compared(self, left: str | None, op: ast.cmpop, right: ast.expr) -> bool | None:
+        if left in ("sys.version_info", "version_info") and isinstance(right, ast.Tuple):
+            wanted = tuple(e.value for e in right.elts if isinstance(e, ast.Constant) and isinstance(e.value, int))[:2]
+            have = self.python[: len(wanted)]
+            if isinstance(op, ast.GtE):
+                return have >= wanted
+            if isinstance(op, ast.Gt):
+                return self.python > wanted
+            if isinstance(op, ast.Lt):
+                return have < wanted
+            if isinstance(op, ast.LtE):
+                return have <= wanted
+        if left == "sys.platform" and isinstance(right, ast.Constant):
+            if isinstance(op, ast.Eq):
+                return sys.platform == right.value
+            if isinstance(op, ast.NotEq):
+                return sys.platform != right.value
+        return None
+
+
+def alternatives(reading: Reading, node: ast.stmt) -> list[tuple[list[ast.stmt], bool]] | None:
+    """The blocks of a compound statement that define names where it stands, with whether earlier names stay.
+
+    None for a statement that is no such compound.  ``except`` and undecided ``else`` blocks only add what the
+    first block lacks.
+    """
+    if isinstance(node, ast.If):
+        value = reading.decided(node.test)
+        if value is not None:
+            return [(node.body if value else node.orelse, False)]
+        return [(node.body, False), (node.orelse, True)]
+    if isinstance(node, (ast.Try, ast.TryStar)):
+        blocks = [(node.body, False), (node.orelse, False)]
+        blocks += [(handler.body, True) for handler in node.handlers]
+        return [*blocks, (node.finalbody, False)]
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return [(node.body, False)]
+    if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+        return [(node.body, True), (node.orelse, True)]
+    return None
+
+
+def dotted(node: ast.expr) -> str | None:
+    """``a.b.c`` as text when the node is nothing but names and attributes."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def literal_type(value: ast.expr) -> str | None:
+    """The builtin type of a literal or a display; None otherwise (and for None itself)."""
+    if isinstance(value, ast.Constant):
+        kind = type(value.value)
+        return kind.__name__ if kind in (str, int, float, bool, bytes, complex) else None
+    if isinstance(value, ast.UnaryOp):
+        return "bool" if isinstance(value.op, ast.Not) else literal_type(value.operand)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mod):
+        return "str" if literal_type(value.left) == "str" else None
+    return _LITERALS.get(type(value))
+
+
+def doc_of(body: list[ast.stmt]) -> str | None:
+    """The docstring at the start of a body, as written."""
+    if body and isinstance(first := body[0], ast.Expr) and isinstance(first.value, ast.Constant):
+        return first.value.value if isinstance(first.value.value, str) else None
+    return None

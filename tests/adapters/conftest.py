@@ -1,0 +1,69 @@
+"""A tiny base model and adapter folders of its shape, made with numpy alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from octod.adapters import mixture
+from octod.adapters.card import Card
+from octod.adapters.identity import BaseModel
+from octod.adapters.verify import MODULES, base_shapes
+from octod.core.symbols import LibraryId
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 600,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 4,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+}
+FOLDS = LibraryId("folds", "1.2.0", "ab" * 32)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> BaseModel:
+    """A base model's folder whose weights are noise nobody reads."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    return BaseModel.of(folder)
+
+
+@pytest.fixture
+def card(base: BaseModel) -> Card:
+    """A card for folds 1.2.0 on the tiny base."""
+    return Card(FOLDS, base.name, base.weights_hash, base.tokenizer_hash, created="2025-01-01T00:00:00+00:00")
+
+
+@pytest.fixture
+def adapter_folder(tmp_path: Path, base: BaseModel) -> Callable[..., Path]:
+    """A function (rank, seed) -> folder with the two files of a random adapter."""
+
+    def make(rank: int = 4, seed: int = 0) -> Path:
+        rng = np.random.default_rng(seed)
+        shapes = base_shapes(base.config())
+        factors = {}
+        for layer in range(shapes["layers"][0]):
+            for module in MODULES:
+                outputs, inputs = shapes[module]
+                part = "self_attn" if module[0] in "qkvo" else "mlp"
+                a = rng.normal(size=(rank, inputs)).astype(np.float32)
+                b = rng.normal(size=(outputs, rank)).astype(np.float32)
+                factors[f"model.layers.{layer}.{part}.{module}"] = (a, b)
+        folder = tmp_path / f"made-{rank}-{seed}"
+        mixture.write(factors, folder, base_name=base.name)
+        return folder
+
+    return make
