@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +138,10 @@ def load_base(folder: Path) -> Any:
     try:
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
     except ImportError as error:
         raise TrainingProblem(f"{MISSING}: {error}", INSTALL) from error
+    logging.disable_progress_bar()  # the caller has its own
     model = AutoModelForCausalLM.from_pretrained(
         str(folder), dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True
     )
@@ -163,7 +166,10 @@ def _adapted(base: BaseModel, parameters: Hyperparameters) -> Any:
         target_modules=list(MODULES),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(load_base(base.folder), config)
+    with warnings.catch_warnings():
+        # peft asks transformers 5 for names that it is about to drop; nothing a user could mend.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(load_base(base.folder), config)
 
 
 def _batch(

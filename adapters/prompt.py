@@ -94,7 +94,9 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def encode_prompt(tokenizer: Tokenizer, prompt: Prompt, max_tokens: int = CONTEXT - COMPLETION_TOKENS) -> list[int]:
+def encode_prompt(
+    tokenizer: Tokenizer, prompt: Prompt, max_tokens: int = CONTEXT - COMPLETION_TOKENS
+) -> list[int]:
     """Return the prompt's token ids, at most `max_tokens` of them (at least 200 are wanted).
 
     The line keeps its end, the suffix its beginning, signatures are dropped from the last one on. The file text
@@ -132,7 +134,9 @@ def encode_example(
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """Return the token ids of plain text, line ends normalised to `\\n`."""
-    ids: list[int] = tokenizer.encode(text.replace("\r\n", "\n").replace("\r", "\n"), add_special_tokens=False).ids
+    ids: list[int] = tokenizer.encode(
+        text.replace("\r\n", "\n").replace("\r", "\n"), add_special_tokens=False
+    ).ids
     return ids
 
 

@@ -124,9 +124,10 @@ class Registry:
         self.close()
 
     def adapters(self) -> tuple[Adapter, ...]:
-        """Every published adapter, the newest first."""
+        """Every published adapter, the newest first; a row without its folder is half removed and not listed."""
         query = "SELECT * FROM adapters ORDER BY created DESC, name"
-        return tuple(self._adapter(row) for row in self._database.query(query))
+        found = (self._adapter(row) for row in self._database.query(query))
+        return tuple(adapter for adapter in found if adapter.folder.is_dir())
 
     def get(self, name: str) -> Adapter:
         """One adapter by name, or by a beginning of its name that fits only one; else RegistryProblem."""
@@ -203,7 +204,7 @@ class Registry:
         """
         removed = []
         with self._writing():
-            rows = {adapter.name for adapter in self.adapters()}
+            rows = {str(row["name"]) for row in self._database.query("SELECT name FROM adapters")}
             for entry in sorted(self._folder.iterdir()):
                 if entry.name in rows and entry.is_dir() and not entry.is_symlink():
                     continue

@@ -74,8 +74,7 @@ def get_ready(connection: Connection, environment: Path) -> Mapping[str, Any]:
         def show(method: str, params: Mapping[str, Any]) -> None:
             if method == "progress":
                 share = params.get("share")
-                done = round(100 * share) if isinstance(share, (int, float)) else 0
-                step(done, 100 if share is not None else 0, str(params.get("message", "")))
+                step(share if isinstance(share, (int, float)) else None, str(params.get("message", "")))
 
         found = connection.request(
             "index", {"environment": str(environment), "force": False}, INDEX_PATIENCE, on_notification=show
@@ -105,7 +104,9 @@ def read_file(path: Path) -> str:
     except OSError as error:
         raise OctodError(f"cannot read {path}: {error.strerror}", "name a Python file") from error
     except UnicodeDecodeError as error:
-        raise OctodError(f"{path} is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from error
+        raise OctodError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8"
+        ) from error
 
 
 def tell_adapters_changed() -> None:

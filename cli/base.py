@@ -76,8 +76,17 @@ def show(as_json: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the corpus and the checkpoint; the same folder again goes on where it stopped.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model.")
-@click.option("--minutes", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True), metavar="N", help="Time to train.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
+)
+@click.option(
+    "--minutes",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Time to train.",
+)
 def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
     """Train a base model from installed packages, on a CPU or a GPU; needs the [train] extra.
 
@@ -108,7 +117,9 @@ def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that `octod base train` works in, also while it does.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
+)
 def export(work: Path, out: Path) -> None:
     """Write the last checkpoint of a training as a model folder."""
     _need_torch()

@@ -14,7 +14,7 @@ from octod.core.answers import AdapterUse
 from octod.core.errors import UsageError
 from octod.core.text import Position, Text
 
-__all__ = ["adapters_text", "complete"]
+__all__ = ["adapters_text", "complete", "parse_place", "show_answer"]
 
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 
@@ -22,7 +22,14 @@ _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 @click.command()
 @click.argument("place", metavar="FILE:LINE[:COL]")
 @env_option
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), metavar="N", help="How many menu entries to show.")
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many menu entries to show.",
+)
 @json_option
 def complete(place: str, env: str | None, limit: int, as_json: bool) -> None:
     """Show what an editor would get at a place: the menu and the ghost text.
@@ -41,7 +48,7 @@ def complete(place: str, env: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         show_json({"menu": _json(asked.menu), "ghost": _json(asked.ghost)})
     else:
-        _show(asked, limit)
+        show_answer(asked, limit)
 
 
 def parse_place(place: str, environment: str | None) -> Place:
@@ -74,7 +81,7 @@ def _json(answer: object) -> object:
     return None if answer is None else asdict(answer)  # type: ignore[call-overload]
 
 
-def _show(asked: Asked, limit: int) -> None:
+def show_answer(asked: Asked, limit: int) -> None:
     """The answer as a person reads it."""
     menu, ghost = asked.menu, asked.ghost
     if menu is None:
@@ -84,7 +91,14 @@ def _show(asked: Asked, limit: int) -> None:
         click.echo(f"receiver  {menu.receiver or 'unknown'} (found by {menu.route})")
         click.echo(f"menu      {len(menu.items)} entries in {menu.milliseconds:.0f} ms, ranked by {order}")
         rows = [
-            (n, item.name, item.score, item.kind, item.signature + (" deprecated" if item.deprecated else ""), item.library)
+            (
+                n,
+                item.name,
+                item.score,
+                item.kind,
+                item.signature + (" deprecated" if item.deprecated else ""),
+                item.library,
+            )
             for n, item in enumerate(menu.items[:limit], 1)
         ]
         show_table(("", "name", "score", "kind", "signature", "library"), rows)
@@ -92,6 +106,8 @@ def _show(asked: Asked, limit: int) -> None:
         click.echo("ghost     silent")
     else:
         click.echo(f"ghost     {ghost.text}")
-        click.echo(f"          {ghost.source}, confidence {ghost.confidence:.2f}, {ghost.milliseconds:.0f} ms")
+        click.echo(
+            f"          {ghost.source}, confidence {ghost.confidence:.2f}, {ghost.milliseconds:.0f} ms"
+        )
     uses = (ghost and ghost.adapters) or (menu and menu.adapters) or ()
     click.echo(f"adapters  {adapters_text(uses)}")

@@ -71,7 +71,11 @@ def flattened(found: Mapping[str, Any], *, prefix: str = "", skip: str = "") -> 
             rows += flattened(value, prefix=f"{name}.")
         elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
             for number, item in enumerate(value, 1):
-                rows += flattened(item, prefix=f"{name}.{number}.") if isinstance(item, Mapping) else [(name, str(item))]
+                rows += (
+                    flattened(item, prefix=f"{name}.{number}.")
+                    if isinstance(item, Mapping)
+                    else [(name, str(item))]
+                )
         else:
             rows.append((name, _text(key, value)))
     return rows
@@ -92,7 +96,15 @@ def _text(key: str, value: object) -> str:
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Keep printing what is added, until Ctrl-C.")
-@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(0), metavar="N", help="How many lines from the end.")
+@click.option(
+    "-n",
+    "--lines",
+    default=50,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="N",
+    help="How many lines from the end.",
+)
 def logs(follow: bool, lines: int) -> None:
     """Print the end of the daemon's log."""
     path = Paths.of().log

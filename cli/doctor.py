@@ -87,21 +87,28 @@ def checks(paths: Paths, environment: str | None = None) -> Iterator[Check]:
 
 
 def _python() -> Iterator[Check]:
-    yield Check("python", "ok", f"{platform.python_version()} at {sys.executable}, {os.cpu_count() or 1} cores")
+    yield Check(
+        "python", "ok", f"{platform.python_version()} at {sys.executable}, {os.cpu_count() or 1} cores"
+    )
 
 
 def _folders(paths: Paths) -> Iterator[Check]:
     for name in ("data", "cache", "state", "runtime", "config"):
         folder: Path = getattr(paths, name)
         if folder.is_symlink():
-            yield Check(f"folder {name}", "fail", f"{folder} is a symbolic link", f"rm {folder}, or set OCTOD_HOME")
+            yield Check(
+                f"folder {name}", "fail", f"{folder} is a symbolic link", f"rm {folder}, or set OCTOD_HOME"
+            )
         elif not folder.exists():
             above = next(p for p in folder.parents if p.exists())
             if os.access(above, os.W_OK | os.X_OK):
                 yield Check(f"folder {name}", "ok", f"{folder} (made when it is needed)")
             else:
                 yield Check(
-                    f"folder {name}", "fail", f"{folder} cannot be made", f"make {above} writable, or set OCTOD_HOME"
+                    f"folder {name}",
+                    "fail",
+                    f"{folder} cannot be made",
+                    f"make {above} writable, or set OCTOD_HOME",
                 )
         else:
             yield _folder(name, folder)
@@ -111,7 +118,9 @@ def _folder(name: str, folder: Path) -> Check:
     """A folder that exists: ours, private, writable."""
     found = folder.stat()
     if found.st_uid != os.getuid():
-        return Check(f"folder {name}", "fail", f"{folder} belongs to another user", "set OCTOD_HOME to one of your own")
+        return Check(
+            f"folder {name}", "fail", f"{folder} belongs to another user", "set OCTOD_HOME to one of your own"
+        )
     if name != "config" and stat.S_IMODE(found.st_mode) & 0o077:
         return Check(f"folder {name}", "warn", f"{folder} is open to others", f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -130,7 +139,12 @@ def _disk(paths: Paths) -> Iterator[Check]:
         free = shutil.disk_usage(place).free
         text = f"{size_text(free)} free for {folder}"
         if free < LEAST_SPACE:
-            yield Check("disk", "fail", text, f"free {size_text(LEAST_SPACE)} at least, or set OCTOD_HOME to another disk")
+            yield Check(
+                "disk",
+                "fail",
+                text,
+                f"free {size_text(LEAST_SPACE)} at least, or set OCTOD_HOME to another disk",
+            )
         elif free < GOOD_SPACE:
             yield Check("disk", "warn", text, "enough for an index; a training needs about 2 GB")
         else:
@@ -156,11 +170,15 @@ def _daemon(paths: Paths) -> Iterator[Check]:
         status = connection.request("status", {})
     problem = status.get("problem") if isinstance(status, dict) else None
     if isinstance(problem, dict):
-        yield Check("daemon", "fail", f"pid {pid}: {problem.get('message')}", str(problem.get("hint") or "octod logs"))
+        yield Check(
+            "daemon", "fail", f"pid {pid}: {problem.get('message')}", str(problem.get("hint") or "octod logs")
+        )
         return
     yield Check("daemon", "ok", f"pid {pid}, {status.get('state', 'answering')}")
     if degraded := status.get("degraded"):
-        yield Check("watching", "warn", str(degraded), "see `watches` below; changes are found by polling meanwhile")
+        yield Check(
+            "watching", "warn", str(degraded), "see `watches` below; changes are found by polling meanwhile"
+        )
 
 
 def _environment(paths: Paths, hint: str | None) -> Iterator[Check]:
@@ -171,7 +189,8 @@ def _environment(paths: Paths, hint: str | None) -> Iterator[Check]:
     yield Check(
         "environment",
         "warn" if problems else "ok",
-        f"{environment.root}: {len(installed)} distributions" + (f", {len(problems)} unreadable" if problems else ""),
+        f"{environment.root}: {len(installed)} distributions"
+        + (f", {len(problems)} unreadable" if problems else ""),
         "; ".join(problems[:3]),
     )
     yield _index(paths, environment.key, {distribution.library for distribution in installed})
@@ -194,7 +213,12 @@ def _index(paths: Paths, key: str, installed: set[object]) -> Check:
     missing = len(installed - known)
     size = size_text(path.stat().st_size)
     if missing:
-        return Check("index", "warn", f"{len(known)} libraries, {missing} installed ones missing or changed", "octod index")
+        return Check(
+            "index",
+            "warn",
+            f"{len(known)} libraries, {missing} installed ones missing or changed",
+            "octod index",
+        )
     return Check("index", "ok", f"{len(known)} libraries, fresh, {size}")
 
 
@@ -229,7 +253,10 @@ def _training() -> Iterator[Check]:
     missing = [name for name in ("torch", "transformers", "peft") if find_spec(name) is None]
     if missing:
         yield Check(
-            "training", "warn", f"{', '.join(missing)} not installed: `octod train` cannot run", "pip install 'octod[train]'"
+            "training",
+            "warn",
+            f"{', '.join(missing)} not installed: `octod train` cannot run",
+            "pip install 'octod[train]'",
         )
     else:
         yield Check("training", "ok", "torch, transformers and peft are installed")
@@ -242,4 +269,6 @@ def _watches() -> Iterator[Check]:
         return
     count = int(limit.read_text())
     fix = f"sudo sysctl fs.inotify.max_user_watches={8 * GOOD_WATCHES}; without it large projects are polled"
-    yield Check("watches", "ok" if count >= GOOD_WATCHES else "warn", f"{count:,} folders may be watched", fix)
+    yield Check(
+        "watches", "ok" if count >= GOOD_WATCHES else "warn", f"{count:,} folders may be watched", fix
+    )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
 from octod.cli.output import env_option, json_option, progress, show_json, show_table
 from octod.core.paths import Paths
 
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
     from octod.indexer.environment import Environment
     from octod.indexer.store import Index
 
-__all__ = ["fresh_index", "index", "search"]
+__all__ = ["fresh_index", "index", "search", "summary"]
+
+LONGEST_SUMMARY = 80  # characters, so that a row of a wide terminal holds name, library and summary
 
 
 @click.command()
@@ -59,7 +60,7 @@ def _build(environment: Environment, paths: Paths) -> BuildReport:
     with progress("index") as step:
 
         def show(now: Progress) -> None:
-            step(now.done, now.total, now.text)
+            step(now.done / max(now.total, 1), f"{now.stage} {now.library}".rstrip())
 
         return build(environment, paths.indexes / f"{environment.key}.db", progress=show)
 
@@ -82,21 +83,48 @@ def fresh_index(env: str | None) -> Iterator[Index]:
 
 @click.command()
 @click.argument("query", nargs=-1, required=True)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="How many results at most.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many results at most.",
+)
 @env_option
 @json_option
 def search(query: tuple[str, ...], limit: int, env: str | None, as_json: bool) -> None:
     """Search the names and first documentation lines of the installed libraries.
 
-    All words of QUERY must occur, in any order; the last one may be a beginning.
+    Each word of QUERY must begin a word of the name or of the documentation.
     """
+    from octod.indexer.search import search as search_index
+
+    words = " ".join(query)
     with fresh_index(env) as opened:
-        found = opened.search(" ".join(query), limit)
+        found = search_index(opened, words, limit)
+    rows = [
+        {
+            "name": hit.qualified,
+            "kind": hit.symbol.kind,
+            "library": str(hit.library),
+            "summary": summary(hit.symbol.doc),
+            "deprecated": hit.symbol.deprecated,
+            "score": round(hit.score, 3),
+        }
+        for hit in found
+    ]
     if as_json:
-        show_json([asdict(hit) for hit in found])
+        show_json(rows)
         return
     show_table(
         ("name", "kind", "library", "what it says"),
-        [(hit.qualified, hit.kind, hit.library, hit.summary) for hit in found],
-        empty=f"nothing found for {' '.join(query)!r}",
+        [(row["name"], row["kind"], row["library"], row["summary"]) for row in rows],
+        empty=f"nothing found for {words!r}",
     )
+
+
+def summary(doc: str) -> str:
+    """The first line of a docstring, shortened to what fits a table."""
+    line = doc.strip().partition("\n")[0].strip()
+    return line if len(line) <= LONGEST_SUMMARY else line[: LONGEST_SUMMARY - 3].rstrip() + "..."

@@ -15,10 +15,20 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Step", "console", "env_option", "json_option", "on_terminal", "progress", "show_json", "show_table", "size_text"]
+__all__ = [
+    "Step",
+    "console",
+    "env_option",
+    "json_option",
+    "on_terminal",
+    "progress",
+    "show_json",
+    "show_table",
+    "size_text",
+]
 
 Cell = str | int | float | None
-Step = Callable[[int, int, str], None]  # (done, of how many, what is being done now); of 0: not known yet
+Step = Callable[[float | None, str], None]  # (share done, 0 to 1, None: not known; what is being done now)
 
 # Seconds between two progress lines without a terminal: rare enough for a log file, often enough to see life.
 LINE_EVERY = 2.0
@@ -74,7 +84,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty:
         return
     widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
     for row in [list(columns), *cells]:
-        parts = [c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True)]
+        parts = [
+            c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True)
+        ]
         click.echo("  ".join(parts).rstrip())
 
 
@@ -98,37 +110,40 @@ def size_text(size: float) -> str:
 def progress(title: str) -> Iterator[Step]:
     """Show how far long work has come, on stderr; the value is a function to call with each step.
 
-    On a terminal a bar that redraws; without one, a line of text every two seconds and one when the work is done.
+    On a terminal a bar that redraws; without one, a line of text every two seconds and one when the work is done; work that
+    is shorter than that says nothing.
     """
     if on_terminal(sys.stderr):
         with _bar(title) as step:
             yield step
         return
     shown = monotonic()
-    last = ""
+    last, any_shown = "", False
 
-    def line(done: int, total: int, text: str) -> None:
-        nonlocal shown, last
-        last = f"{title}: {done}{f'/{total}' if total else ''} {text}".rstrip()
+    def line(share: float | None, text: str) -> None:
+        nonlocal shown, last, any_shown
+        last = f"{title}: {'' if share is None else f'{share:4.0%} '}{text}".rstrip()
         if monotonic() - shown >= LINE_EVERY:
             click.echo(last, err=True)
-            shown, last = monotonic(), ""
+            shown, last, any_shown = monotonic(), "", True
 
     yield line
-    if last:
+    if last and any_shown:
         click.echo(last, err=True)
 
 
 @contextmanager
 def _bar(title: str) -> Iterator[Step]:
     """A rich progress bar on stderr that goes away when the work is done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}"), console=console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, TextColumn("{task.fields[now]}"), console=console(stderr=True), transient=True
+    ) as bar:
         task = bar.add_task(title, total=None, now="")
 
-        def step(done: int, total: int, text: str) -> None:
-            bar.update(task, completed=done, total=total or None, now=text)
+        def step(share: float | None, text: str) -> None:
+            bar.update(task, completed=share or 0.0, total=None if share is None else 1.0, now=text)
 
         yield step

@@ -87,7 +87,10 @@ class LazyGroup(click.Group):
             if ctx.params.get("debug"):
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            _tell(f"{place}{error.strerror or error}", "`octod doctor` looks at folders, permissions and disk space")
+            _tell(
+                f"{place}{error.strerror or error}",
+                "`octod doctor` looks at folders, permissions and disk space",
+            )
             ctx.exit(1)
         except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise

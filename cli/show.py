@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from octod.cli.index import fresh_index
+from octod.cli.index import LONGEST_SUMMARY, fresh_index, summary
 from octod.cli.output import env_option, json_option, show_json, show_table
 from octod.core.errors import NotInstalled
 
 if TYPE_CHECKING:
-    from octod.core.symbols import LibraryId, Member, Parameter, Symbol
+    from octod.core.symbols import Member, Parameter, Scope, Symbol
     from octod.indexer.lookup import Target
     from octod.indexer.store import Index
 
-__all__ = ["show"]
+__all__ = ["show", "signature", "signature_text"]
+
+WIDEST = 100  # characters of a signature on one line; longer ones have a line for each parameter
 
 
 @click.command()
@@ -35,9 +37,13 @@ def show(name: str, env: str | None, as_json: bool) -> None:
         target = lookup.resolve(index, name)
         if target is None:
             raise _unknown(index, name)
-        members = lookup.members(index, target.qualified, False) if target.kind in ("module", "class") else ()
-        library = _library(index, target)
-    facts = _facts(name, target, library)
+        members = (
+            lookup.members(index, target.qualified, target.kind == "class")
+            if target.kind in ("module", "class")
+            else ()
+        )
+        scope = target.scope or _scope_around(index, target.qualified)
+    facts = _facts(name, target, scope)
     if as_json:
         show_json({**facts, "members": [_member(member) for member in members if member.symbol.public]})
     else:
@@ -46,40 +52,45 @@ def show(name: str, env: str | None, as_json: bool) -> None:
 
 def _unknown(index: Index, name: str) -> NotInstalled:
     """The error for a name that the index lacks, with the nearest names it has."""
-    near = [hit.qualified for hit in index.search(name.rpartition(".")[2], 3)]
+    from difflib import get_close_matches
+
+    from octod.indexer import lookup
+    from octod.indexer.search import search
+
+    above, _, last = name.rpartition(".")
+    names = {member.symbol.name for member in lookup.members(index, above, True)} if above else ()
+    near = [f"{above}.{found}" for found in get_close_matches(last, names, n=3)]
+    near = near or [hit.qualified for hit in search(index, last, 3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "`octod search WORD` finds names"
     return NotInstalled(f"no installed library has {name!r}", hint)
 
 
-def _library(index: Index, target: Target) -> LibraryId | None:
-    """The library that defines the target: of its own scope, else of the nearest scope around it."""
-    if target.scope is not None:
-        return target.scope.library
-    above = target.qualified
-    while "." in above:
-        above = above.rpartition(".")[0]
-        if (scope := index.scope(above)) is not None:
-            return scope.library
+def _scope_around(index: Index, qualified: str) -> Scope | None:
+    """The nearest module or class that a name lies in."""
+    while "." in qualified:
+        qualified = qualified.rpartition(".")[0]
+        if (scope := index.scope(qualified)) is not None:
+            return scope
     return None
 
 
-def _facts(name: str, target: Target, library: LibraryId | None) -> dict[str, Any]:
-    """What is known of a target, as JSON."""
-    symbol, scope = target.symbol, target.scope
+def _facts(name: str, target: Target, scope: Scope | None) -> dict[str, Any]:
+    """What is known of a target, as JSON; ``scope`` is the target's own, else the one it lies in."""
+    symbol, own = target.symbol, target.scope
     return {
         "name": name,
         "qualified": target.qualified,
         "kind": target.kind,
         "signature": signature(symbol),
-        "overloads": [
-            signature_text(symbol.name, parameters, returns) for parameters, returns in (symbol.overloads if symbol else ())
-        ],
-        "deprecated": (symbol.deprecated if symbol else None) or (scope.deprecated if scope else None),
-        "library": library.distribution if library else "",
-        "version": library.version if library else "",
+        "overloads": [signature_text(symbol.name, *overload) for overload in symbol.overloads]
+        if symbol
+        else [],
+        "deprecated": (symbol.deprecated if symbol else None) or (own.deprecated if own else None),
+        "library": scope.library.distribution if scope else "",
+        "version": scope.library.version if scope else "",
         "file": scope.file if scope else "",
         "line": symbol.line if symbol else 0,
-        "doc": (symbol.doc if symbol else "") or (scope.doc if scope else ""),
+        "doc": (symbol.doc if symbol else "") or (own.doc if own else ""),
     }
 
 
@@ -93,7 +104,7 @@ def signature(symbol: Symbol | None) -> str:
 
 
 def signature_text(name: str, parameters: Sequence[Parameter], returns: str | None) -> str:
-    """A signature in Python's notation, with the markers ``/`` and ``*`` where they are needed."""
+    """A signature in Python's notation, with the markers ``/`` and ``*``; long ones on several lines."""
     parts: list[str] = []
     before = ""
     for parameter in parameters:
@@ -109,7 +120,11 @@ def signature_text(name: str, parameters: Sequence[Parameter], returns: str | No
         before = parameter.kind
     if before == "positional":
         parts.append("/")
-    return f"{name}({', '.join(parts)})" + (f" -> {returns}" if returns else "")
+    end = f") -> {returns}" if returns else ")"
+    line = f"{name}({', '.join(parts)}{end}"
+    if len(line) <= WIDEST or not parts:
+        return line
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), end])
 
 
 def _member(member: Member) -> dict[str, Any]:
@@ -117,18 +132,17 @@ def _member(member: Member) -> dict[str, Any]:
     return {
         "name": symbol.name,
         "kind": symbol.kind,
-        "signature": signature(symbol),
+        "signature": " ".join(signature(symbol).split()),
         "owner": member.owner,
         "deprecated": symbol.deprecated,
-        "summary": symbol.doc.strip().partition("\n")[0],
+        "summary": summary(symbol.doc),
     }
 
 
 def _print(facts: dict[str, Any], members: Sequence[Member]) -> None:
     """The facts as a person reads them."""
-    click.secho(facts["signature"] or facts["qualified"], bold=True)
-    for overload in facts["overloads"]:
-        click.secho(overload, bold=True)
+    for line in [facts["signature"] or facts["qualified"], *facts["overloads"]]:
+        click.secho(line, bold=True)
     if facts["deprecated"] is not None:
         click.echo(f"deprecated: {facts['deprecated'] or 'yes'}")
     defined = f", defined as {facts['qualified']}" if facts["qualified"] != facts["name"] else ""
@@ -139,5 +153,14 @@ def _print(facts: dict[str, Any], members: Sequence[Member]) -> None:
         click.echo(f"\n{facts['doc'].strip()}")
     if members:
         click.echo()
-        rows = [(m.symbol.name, m.symbol.kind, signature(m.symbol), m.symbol.doc.strip().partition("\n")[0]) for m in members]
-        show_table(("member", "kind", "signature", "what it says"), [(n, k, s if s != n else "", d) for n, k, s, d in rows])
+        rows = [(m.symbol.name, m.symbol.kind, _short(m.symbol), summary(m.symbol.doc)) for m in members]
+        show_table(("member", "kind", "signature", "what it says"), rows)
+
+
+def _short(symbol: Symbol) -> str:
+    """A signature for a row of a table: names and defaults, no annotations."""
+    if symbol.parameters is None:
+        return symbol.returns or ""
+    bare = [replace(parameter, annotation=None) for parameter in symbol.parameters]
+    line = " ".join(signature_text("", bare, None).split()).replace("( ", "(").replace(", )", ")")
+    return line if len(line) <= LONGEST_SUMMARY else line[: LONGEST_SUMMARY - 4].rstrip() + "...)"

@@ -42,7 +42,14 @@ class Site:
 @click.command("try")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @env_option
-@click.option("--calls", default=8, show_default=True, type=click.IntRange(1), metavar="N", help="How many calls to type.")
+@click.option(
+    "--calls",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many calls to type.",
+)
 @json_option
 def tour(file: Path, env: str | None, calls: int, as_json: bool) -> None:
     """Type the calls of FILE again and show what octod offers at each.
@@ -59,7 +66,9 @@ def tour(file: Path, env: str | None, calls: int, as_json: bool) -> None:
     text = read_file(path)
     found = sites(text)
     if not found:
-        raise UsageError(f"{file} has no calls like receiver.member(...)", "name a Python file that calls libraries")
+        raise UsageError(
+            f"{file} has no calls like receiver.member(...)", "name a Python file that calls libraries"
+        )
     environment = find_environment(env, path.parent)
     paths = Paths.of()
     ran_before = lifecycle.running(paths) is not None
@@ -73,7 +82,9 @@ def tour(file: Path, env: str | None, calls: int, as_json: bool) -> None:
                 click.echo(_indexed(report, time.monotonic() - begun))
             _wait_for_engine(connection)
             rows = []
-            for site, members, arguments in _typed(connection, Place(path, text, 0, environment.root), found, calls):
+            for site, members, arguments in _typed(
+                connection, Place(path, text, 0, environment.root), found, calls
+            ):
                 rows.append({"site": asdict(site), "at_dot": _json(members), "at_bracket": _json(arguments)})
                 if not as_json:
                     _show(text, site, members, arguments)
@@ -83,7 +94,9 @@ def tour(file: Path, env: str | None, calls: int, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     elif not rows:
-        click.echo("the index knows the receiver of no call in this file; is the right environment named with --env?")
+        click.echo(
+            "the index knows the receiver of no call in this file; is the right environment named with --env?"
+        )
 
 
 def sites(text: str) -> list[Site]:
@@ -91,7 +104,9 @@ def sites(text: str) -> list[Site]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        raise UsageError(f"the file cannot be parsed: {error}", "name a Python file without syntax errors") from error
+        raise UsageError(
+            f"the file cannot be parsed: {error}", "name a Python file without syntax errors"
+        ) from error
     counted = Text(text)
 
     def offset(line: int, column: int) -> int:
@@ -108,7 +123,9 @@ def sites(text: str) -> list[Site]:
             close = offset(node.end_lineno or 0, node.end_col_offset or 0)
             bracket = text.find("(", end, close)
             if bracket == end:
-                found.append(Site(function.end_lineno, end - len(function.attr), end + 1, close, function.attr))
+                found.append(
+                    Site(function.end_lineno, end - len(function.attr), end + 1, close, function.attr)
+                )
     return sorted(found, key=lambda site: site.dot)
 
 
@@ -128,7 +145,10 @@ def _typed(
         for offset in (site.dot, site.open):
             version += 1
             answers.append(
-                ask(connection, replace(place, text=cut_at(place.text, offset), offset=offset, version=version))
+                ask(
+                    connection,
+                    replace(place, text=cut_at(place.text, offset), offset=offset, version=version),
+                )
             )
         members, arguments = answers
         if members.menu is not None and members.menu.items:
@@ -151,7 +171,11 @@ def _wait_for_engine(connection: Connection) -> None:
 
 def _indexed(report: Any, seconds: float) -> str:
     """One line on the index."""
-    counted = [f"{report[key]:,} {key}" for key in ("libraries", "files", "symbols") if isinstance(report.get(key), int)]
+    counted = [
+        f"{report[key]:,} {key}"
+        for key in ("libraries", "files", "symbols")
+        if isinstance(report.get(key), int)
+    ]
     return f"index       {', '.join(counted) or 'ready'} ({seconds:.1f} s)"
 
 
@@ -174,7 +198,11 @@ def _show(text: str, site: Site, members: Asked, arguments: Asked) -> None:
         click.echo(f"  {number}. {item.score:5.2f}  {click.style(item.name, fg='green')}{signature}{mark}")
     places = [item.name for item in members.menu.items]
     if site.member not in places[:SHOWN]:
-        where = f"entry {places.index(site.member) + 1} of {len(places)}" if site.member in places else "not in the menu"
+        where = (
+            f"entry {places.index(site.member) + 1} of {len(places)}"
+            if site.member in places
+            else "not in the menu"
+        )
         click.echo(f"     the file says {site.member}: {where}")
     click.echo(f"  ghost text after the dot:     {_ghost(members)}")
     click.echo(f"  ghost text after {member.ljust(12)} {_ghost(arguments)}   the file says: {said or '()'}")

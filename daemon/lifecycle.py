@@ -117,27 +117,20 @@ def start(
     until = time.monotonic() + deadline
     private_folder(paths.runtime)
     with _turn(paths, until):
-        if running(paths) is not None:
-            return Started(_wait_for_hello(paths, until, mine), already=True)
-        private_folder(paths.state)
-        with _open_log(paths.log) as log:
-            try:
-                ended = subprocess.run(
-                    [*command, "--detach"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    timeout=max(until - time.monotonic(), 0.1),
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise DaemonError(
-                    f"the daemon did not start in {deadline:g} s", f"see {paths.log}"
-                ) from error
-        if ended.returncode != 0:
-            raise DaemonError(f"the daemon could not start: {_last_line(paths.log)}", f"see {paths.log}")
-        return Started(_wait_for_hello(paths, until, mine), already=False)
+        # One that runs and refuses connections is beginning, or ending: look again until it is one or the other.
+        while running(paths) is not None:
+            pid = _hello(paths, until, mine)
+            if pid is not None:
+                return Started(pid, already=True)
+            if time.monotonic() > until:
+                raise NoAnswer("a daemon runs and takes no connections", "`octod stop` ends it, also one that hangs")
+            time.sleep(_POLL)
+        _spawn(paths, command, until)
+        while (pid := _hello(paths, until, mine)) is None:
+            if running(paths) is None or time.monotonic() > until:
+                raise DaemonError(f"the daemon ended at once: {_last_line(paths.log)}", f"see {paths.log}")
+            time.sleep(_POLL)
+        return Started(pid, already=False)
 
 
 def stop(paths: Paths, *, deadline: float = 8.0) -> int | None:
@@ -203,18 +196,35 @@ def _turn(paths: Paths, until: float) -> Iterator[None]:
         os.close(lock)
 
 
-def _wait_for_hello(paths: Paths, until: float, mine: str | None) -> int:
-    """The pid of the daemon once it says hello; the socket may not be there yet, or its process may be ending."""
-    while True:
+def _spawn(paths: Paths, command: Sequence[str], until: float) -> None:
+    """Run the daemon's command, which returns once clients can connect."""
+    private_folder(paths.state)
+    with _open_log(paths.log) as log:
         try:
-            with connect(paths, deadline=min(2.0, max(until - time.monotonic(), 0.1)), mine=mine) as daemon:
-                return int(daemon.hello.get("pid", 0))
-        except (NoAnswer, WrongVersion):
-            raise
-        except DaemonError:
-            if time.monotonic() > until:
-                raise
-        time.sleep(_POLL)
+            ended = subprocess.run(
+                [*command, "--detach"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                timeout=max(until - time.monotonic(), 0.1),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DaemonError(f"the daemon did not start in {error.timeout:.1f} s", f"see {paths.log}") from error
+    if ended.returncode != 0:
+        raise DaemonError(f"the daemon could not start: {_last_line(paths.log)}", f"see {paths.log}")
+
+
+def _hello(paths: Paths, until: float, mine: str | None) -> int | None:
+    """The pid of the daemon that says hello, None where no connection is taken; raises NoAnswer and WrongVersion."""
+    try:
+        with connect(paths, deadline=min(2.0, max(until - time.monotonic(), 0.1)), mine=mine) as daemon:
+            return int(daemon.hello.get("pid", 0))
+    except (NoAnswer, WrongVersion):
+        raise
+    except DaemonError:
+        return None
 
 
 def _wait_until_gone(paths: Paths, until: float) -> bool:

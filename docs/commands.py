@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-
 from octod.cli.root import octod
 
 PAGE = Path(__file__).with_name("cli.md")

@@ -149,7 +149,7 @@ def _distribution(root: Path, place: Path, problems: list[str], *, linked: bool)
     if record.is_file():
         raw = record.read_bytes()
         rows = [row[0] for row in csv.reader(raw.decode("utf-8", "replace").replace("\0", "").splitlines()) if row]
-        names = [n for n in rows if not os.path.isabs(n) and ".." not in Path(n).parts][:_FILES_CAP]
+        names = [n for n in rows if not n.startswith("/") and not (".." in n and ".." in n.split("/"))][:_FILES_CAP]
         if editable is not None:
             return _editable_distribution(root, names, name, version, licence, editable)
         files = [n for n in names if n.endswith(_SUFFIXES)]

@@ -62,10 +62,9 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A parsed block at its place: ``line`` (0-based) and ``start`` (code points) are where it begins in the file."""
+    """A parsed block at its place: ``start`` (code points) is where it begins in the file."""
 
     parsed: Parsed
-    line: int
     start: int
 
 
@@ -115,9 +114,9 @@ def parse_at(text: str, offset: int) -> Cursor:
     blocks: list[Block] = []
     for i, (a, b) in enumerate(spans):
         if i == number:
-            blocks.append(Block(_parse_current(plain, found, start, end, offset), 0, a))
+            blocks.append(Block(_parse_current(plain, found, start, end, offset), a))
         else:
-            blocks.append(Block(_parse(plain[a:b]), 0, a))
+            blocks.append(Block(_parse(plain[a:b]), a))
     tree = Tree(tuple(blocks), number if spans else -1)
     return Cursor(
         text=text,
@@ -137,7 +136,7 @@ def parse_at(text: str, offset: int) -> Cursor:
 def parse_text(text: str) -> Tree:
     """The tree of a text without a cursor; statements that do not parse are left out."""
     plain = _plain_line_ends(text)
-    return Tree(tuple(Block(_parse(plain[a:b]), 0, a) for a, b in _spans(plain)))
+    return Tree(tuple(Block(_parse(plain[a:b]), a) for a, b in _spans(plain)))
 
 
 def parse_file(text: str) -> tuple[Tree | None, str]:
@@ -149,7 +148,7 @@ def parse_file(text: str) -> tuple[Tree | None, str]:
         body = _statements(plain)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return None, f"does not parse: {error}"
-    return Tree((Block(Parsed(plain, body), 0, 0),)), ""
+    return Tree((Block(Parsed(plain, body), 0),)), ""
 
 
 @lru_cache(maxsize=8192)

@@ -72,7 +72,11 @@ def test_a_folder_imports_only_the_floors_below_it(path: Path) -> None:
 def test_the_language_server_knows_only_the_daemons_client_side(path: Path) -> None:
     """lsp/ speaks with the daemon; it does not reach into the service behind it."""
     allowed = {"client", "lifecycle", "protocol", "wire"}
-    used = {parts[2] for name in imports(path) if (parts := name.split("."))[:2] == ["octod", "daemon"] and len(parts) > 2}
+    used = {
+        parts[2]
+        for name in imports(path)
+        if (parts := name.split("."))[:2] == ["octod", "daemon"] and len(parts) > 2
+    }
     assert set() == used - allowed
 
 
@@ -148,7 +152,9 @@ def _seconds(code: str) -> float:
     return statistics.median(times)
 
 
-@pytest.mark.parametrize("module", [".".join(("octod", *p.relative_to(ROOT).with_suffix("").parts)) for p in MODULES])
+@pytest.mark.parametrize(
+    "module", [".".join(("octod", *p.relative_to(ROOT).with_suffix("").parts)) for p in MODULES]
+)
 def test_every_module_lies_where_its_name_says(module: str) -> None:
     """``octod.x.y`` is x/y.py: a folder that pyproject.toml does not map cannot be imported."""
     from importlib.util import find_spec

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from octod.adapters.base.calls import Call, FileFacts, Signature, analyse
 from octod.adapters.base.sources import Distribution, read_distributions, read_source, standard_library
 from octod.adapters.base.tokenizer import save_tokenizer, train_tokenizer
@@ -41,9 +40,24 @@ __all__ = ["CALL", "CorpusConfig", "build_corpus"]
 
 # Libraries people call most; files and calls that use them are preferred.
 WIDELY_USED = frozenset(
-    "requests httpx numpy pandas matplotlib click flask rich pydantic sqlalchemy sklearn scipy".split()
+    [
+        "requests",
+        "httpx",
+        "numpy",
+        "pandas",
+        "matplotlib",
+        "click",
+        "flask",
+        "rich",
+        "pydantic",
+        "sqlalchemy",
+        "sklearn",
+        "scipy",
+    ]
 )
-HELD_OUT = frozenset({"httpie", "flask-login", "flask-restx", "sqlite-utils", "lifelines", "posting", "yellowbrick"})
+HELD_OUT = frozenset(
+    {"httpie", "flask-login", "flask-restx", "sqlite-utils", "lifelines", "posting", "yellowbrick"}
+)
 
 CALL = np.dtype(
     [
@@ -309,7 +323,9 @@ def _write_shard(folder: Path, files: Sequence[_File], table: _Table, tokenizer:
     calls = np.zeros(len(rows), dtype=CALL)
     for number, (row, (library, name, sure)) in enumerate(zip(rows, keys, strict=True)):
         # Frequent members are seen more often than rare ones, but not in proportion.
-        weight = (4.0 if library in WIDELY_USED else 1.0) * (1.0 if sure else 0.3) * counts[library, name] ** -0.4
+        weight = (
+            (4.0 if library in WIDELY_USED else 1.0) * (1.0 if sure else 0.3) * counts[library, name] ** -0.4
+        )
         # Each signature is tokenised with its siblings, so groups are copied whole.
         calls[number] = (*row, weight * (1.0 if row[4] >= 0 else 0.5))
         if row[4] >= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,10 +30,9 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
         FileNotFoundError: there is no checkpoint yet.
     """
     import torch
-    from safetensors.torch import save_file
-
     from octod.adapters.base.model import ModelConfig
     from octod.adapters.prompt import END, PAD, SPECIAL_TOKENS
+    from safetensors.torch import save_file
 
     state: dict[str, Any] = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
     shape = ModelConfig(**state["shape"])
@@ -40,11 +40,14 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
     weights = {key: value.to(torch.bfloat16).contiguous() for key, value in state["model"].items()}
     temporary = out / "model.safetensors.tmp"
     save_file(weights, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)  # safetensors creates it for the owner alone, and this one goes into a wheel
     temporary.replace(out / "model.safetensors")
     end, pad = SPECIAL_TOKENS.index(END), SPECIAL_TOKENS.index(PAD)
     ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": pad}
     _write_json(out / "config.json", shape.to_transformers() | ids)
-    _write_json(out / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": False})
+    _write_json(
+        out / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": False}
+    )
     for file in (work / "tokenizer").iterdir():
         shutil.copyfile(file, out / file.name)
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
@@ -60,7 +63,8 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
         "held_out_call_loss": progress["call_loss"],
         "vocabulary": shape.vocabulary,
         "context": shape.context,
-        "command": state["command"],
+        # Folders of the machine it was made on are nobody's business.
+        "command": re.sub(r"(?<=\s)/\S*/", "…/", state["command"]),
         "licences": sorted({row["licence"] for row in manifest["used"]}),
         "data": manifest["used"],
     }

@@ -98,7 +98,9 @@ class Llama(nn.Module):
     def losses(self, ids: Tensor, targets: Tensor) -> Tensor:
         """(batch, time) inputs and targets → (batch * time,) cross-entropy in nats, float32."""
         logits = F.linear(self(ids), self.model.embed_tokens.weight)
-        return F.cross_entropy(logits.float().view(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
+        return F.cross_entropy(
+            logits.float().view(-1, logits.shape[-1]), targets.reshape(-1), reduction="none"
+        )
 
 
 class _Body(nn.Module):

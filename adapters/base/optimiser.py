@@ -17,7 +17,9 @@ class Muon(torch.optim.Optimizer):
     All parameters are matrices; those of one shape are orthogonalised as one batch.
     """
 
-    def __init__(self, params: list[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
+    def __init__(
+        self, params: list[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
@@ -29,12 +31,14 @@ class Muon(torch.optim.Optimizer):
             for (rows, columns), parameters in shapes.items():
                 updates = []
                 for parameter in parameters:
+                    gradient = parameter.grad
+                    assert gradient is not None  # every matrix takes part in every step
                     state = self.state[parameter]
                     if "momentum" not in state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                    state["momentum"].lerp_(gradient, 1 - group["momentum"])
                     # Nesterov: look one step ahead.
-                    updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
+                    updates.append(gradient.lerp(state["momentum"], group["momentum"]))
                 # The scale keeps the update's size per entry alike for every shape.
                 scale = max(1.0, rows / columns) ** 0.5
                 for parameter, update in zip(parameters, orthogonalise(torch.stack(updates)), strict=True):
@@ -46,7 +50,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """(batch, rows, columns) → the nearest semi-orthogonal matrices, singular values within about 0.7 to 1.2."""
     # Coefficients of the quintic: Keller Jordan, https://kellerjordan.github.io/posts/muon/
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices
+    x: Tensor = matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

@@ -17,14 +17,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-
 from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.model import Llama, ModelConfig
 from octod.adapters.base.optimiser import Optimisers
@@ -53,8 +52,8 @@ class PretrainConfig:
     compile: bool = True
     bf16: bool = True
     checkpoint_seconds: float = 180.0
-    evaluate_seconds: float = 300.0
-    evaluate_windows: int = 96
+    evaluate_seconds: float = 600.0
+    evaluate_windows: int = 48
     command: str = ""
     model: ModelConfig = field(default_factory=ModelConfig)
     windows: WindowConfig = field(default_factory=WindowConfig)
@@ -157,10 +156,13 @@ def evaluate(config: PretrainConfig, model: Llama, progress: _Progress) -> None:
     progress.bits_per_byte = nats / math.log(2) / count
     # Calls: the same windows every time, loss on the member and its arguments only.
     if len(shard.calls):
-        calls = Windows(shard, WindowConfig(call=1.0, call_weight=1000.0), seed=0)
+        form = replace(config.windows, call=1.0, call_weight=1000.0)
+        calls = Windows(shard, form, seed=0)
         total = weight = 0.0
         for number in range(-(-config.evaluate_windows // config.batch)):
-            ids_, targets, weights = (torch.from_numpy(a).to(config.device) for a in calls.batch(number, config.batch))
+            ids_, targets, weights = (
+                torch.from_numpy(a).to(config.device) for a in calls.batch(number, config.batch)
+            )
             span = (weights.reshape(-1) > 1.0).float()
             with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.bf16):
                 total += float((model.losses(ids_, targets) * span).sum())
@@ -223,10 +225,13 @@ def _load(path: Path, model: Llama, optimisers: Optimisers, device: str) -> _Pro
 
 
 def _log(config: PretrainConfig, progress: _Progress, **figures: float | None) -> None:
-    row = {"time": round(time.time()), "step": progress.step, "tokens": progress.tokens}
-    row |= {"seconds": round(progress.seconds, 1)} | {  # type: ignore[assignment]
-        name: None if value is None else float(f"{value:.5g}") for name, value in figures.items()
+    row: dict[str, float | None] = {
+        "time": round(time.time()),
+        "step": progress.step,
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds, 1),
     }
+    row |= {name: None if value is None else float(f"{value:.5g}") for name, value in figures.items()}
     line = json.dumps(row)
     with (config.work / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -253,7 +258,9 @@ def main(arguments: list[str] | None = None) -> None:
     from octod.adapters.base.export import export_base
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--site-packages", type=Path, required=True, help="installed distributions to learn from")
+    parser.add_argument(
+        "--site-packages", type=Path, required=True, help="installed distributions to learn from"
+    )
     parser.add_argument("--standard-library", type=Path, help="Python's own lib folder (PSF-2.0)")
     parser.add_argument("--standard-library-version", default="")
     parser.add_argument("--work", type=Path, required=True, help="shards, checkpoint and log")
@@ -279,7 +286,11 @@ def main(arguments: list[str] | None = None) -> None:
     command = "python -m octod.adapters.base.pretrain " + " ".join(arguments or sys.argv[1:])
     pretrain(
         PretrainConfig(
-            work=options.work, minutes=options.minutes, deadline=deadline, batch=options.batch, command=command
+            work=options.work,
+            minutes=options.minutes,
+            deadline=deadline,
+            batch=options.batch,
+            command=command,
         )
     )
     if options.out:

@@ -25,13 +25,15 @@ __all__ = [
 
 UNSEEN = "networkx"
 MAX_BYTES = 200_000
+MAX_STUB_BYTES = 1_000_000  # stubs give signatures only, and numpy's main stub has 250 kB
 MAX_LINE = 1_000  # longer lines are data or generated code
 
 _PERMISSIVE = re.compile(
-    r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|Python-2\.0|ISC|Unlicense|HPND|Zlib|CC0)\b", re.I
+    r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|Python-2\.0|ISC|Unlicense|HPND|Zlib|CC0)\b",
+    re.IGNORECASE,
 )
-_RESTRICTED = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|EPL|Proprietary|Commercial", re.I)
-_GENERATED = re.compile(r"generated (by|from)|auto-?generated|do not edit", re.I)
+_RESTRICTED = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|EPL|Proprietary|Commercial", re.IGNORECASE)
+_GENERATED = re.compile(r"generated (by|from)|auto-?generated|do not edit", re.IGNORECASE)
 _VENDORED = re.compile(r"(^|/)(_?vendor(ed)?|_?extern(al|s)?|third_?party|site-packages)(/|$)")
 
 
@@ -114,7 +116,9 @@ def standard_library(folder: Path, version: str) -> Distribution:
     """Return Python's own library as a distribution, without its test suites."""
     skipped = {"test", "tests", "idlelib", "lib2to3", "site-packages", "ensurepip", "idle_test", "turtledemo"}
     sources = tuple(
-        path for path in sorted(folder.rglob("*.py")) if not skipped & set(path.relative_to(folder).parts[:-1])
+        path
+        for path in sorted(folder.rglob("*.py"))
+        if not skipped & set(path.relative_to(folder).parts[:-1])
     )
     return Distribution("python", version, "PSF-2.0", sources, (), folder)
 
@@ -127,8 +131,9 @@ def read_source(path: Path) -> tuple[str, str]:
         data = path.read_bytes()
     except OSError:
         return "", "unreadable"
-    if not 100 <= len(data) <= MAX_BYTES:
-        return "", "too large" if len(data) > MAX_BYTES else "too small"
+    limit = MAX_STUB_BYTES if path.suffix == ".pyi" else MAX_BYTES
+    if not 100 <= len(data) <= limit:
+        return "", "too large" if len(data) > limit else "too small"
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:

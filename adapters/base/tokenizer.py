@@ -20,9 +20,7 @@ VOCABULARY = 8192
 #   a newline with the indentation after it; words and the parts of snake_case names, with the space before;
 #   one digit; `.` and the opening brackets alone; runs of other punctuation; runs of spaces, of which the last
 #   one is left to the word that follows.
-PATTERN = (
-    r"\n[ \t]*| ?[A-Za-z]+| ?_[A-Za-z]*|[0-9]|[.(\[{]| ?[^\sA-Za-z0-9_.(\[{]+|[^\S\n]+(?!\S)|[^\S\n]+"
-)
+PATTERN = r"\n[ \t]*| ?[A-Za-z]+| ?_[A-Za-z]*|[0-9]|[.(\[{]| ?[^\sA-Za-z0-9_.(\[{]+|[^\S\n]+(?!\S)|[^\S\n]+"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
 from octod.adapters.prompt import (
     CONTEXT,
     CUT_TOKENS,
@@ -128,7 +127,11 @@ class Windows:
         fixed = 2 + len(suffix) + 1 + len(index)  # <|file|>, <|line|>, suffix, <|index|> and signatures
         room = self.config.context + 1 - fixed
         # The left cut falls anywhere within a step, as it does while somebody types.
-        keep = min(line - begin, FILE_TOKENS - int(random.integers(0, CUT_TOKENS)), room - max(LINE_TOKENS, stop - line + 1))
+        keep = min(
+            line - begin,
+            FILE_TOKENS - int(random.integers(0, CUT_TOKENS)),
+            room - max(LINE_TOKENS, stop - line + 1),
+        )
         keep = max(keep, min(line - begin, room - len(body)))
         file = shard.tokens[line - keep : line] if keep > 0 else shard.tokens[:0]
         body = body[: room - len(file)]
@@ -157,7 +160,7 @@ class Windows:
             if len(tokens) <= room:
                 room -= len(tokens)
                 fitted.append(tokens)
-        random.shuffle(fitted)  # type: ignore[arg-type]  # a list of arrays is fine, the stub wants one array
+        random.shuffle(fitted)
         return np.concatenate(fitted) if fitted else shard.signatures[:0]
 
 
@@ -166,4 +169,5 @@ def _cumulative(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     if not len(weights):
         return np.zeros(0)
     shares = np.cumsum(weights, dtype=np.float64)
-    return shares / shares[-1]
+    shares /= shares[-1]
+    return shares

@@ -10,78 +10,26 @@ reading lets through is parsed by ``ast`` before the closing bracket is accepted
 from __future__ import annotations
 
 import ast
-import builtins
 import keyword
-import re
-import warnings
-from bisect import bisect_left
 from copy import copy
-from typing import Literal
 
-from octod.daemon.engines.protocol import CallConstraint
+from octod.daemon.engines.syntax import (
+    CLOSES,
+    CONSTANTS,
+    DEEPEST,
+    LAMBDA_HEAD,
+    OPERATOR_STARTS,
+    OPERATORS,
+    PARTIAL_NUMBER,
+    STRING_PREFIXES,
+    WHOLE_NUMBER,
+    Frame,
+    Kind,
+    Rules,
+    parsed,
+)
 
 __all__ = ["ArgumentList", "Rules"]
-
-_BUILTINS = frozenset(
-    name
-    for name in dir(builtins)
-    if not name.startswith("_") and name not in ("copyright", "credits", "exit", "license", "quit")
-)
-_CONSTANTS = frozenset(("True", "False", "None"))
-_STRING_PREFIXES = frozenset(("r", "b", "f", "u", "rb", "br", "fr", "rf"))
-_OPERATORS = frozenset("+ - * / // % ** @ & | ^ << >> < > <= >= == !=".split())
-_OPERATOR_STARTS = _OPERATORS | {"=", "!"}
-_EXPONENT = r"(?:[eE][+-]?[0-9]*)?"
-_PARTIAL_NUMBER = re.compile(
-    rf"0[xX][0-9a-fA-F]*|(?:0|[1-9][0-9]*(?:_[0-9]+)*_?)(?:\.[0-9]*)?{_EXPONENT}|\.[0-9]+{_EXPONENT}|\.{{1,3}}"
-)
-_WHOLE_NUMBER = re.compile(
-    r"0[xX][0-9a-fA-F]+|(?:0|[1-9][0-9]*(?:_[0-9]+)*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|\.{3}"
-)
-_LAMBDA_HEAD = re.compile(r"(?: (?:[A-Za-z_]\w*(?:, ?[A-Za-z_]\w*)*(?:, ?)?)?)?")
-_CLOSES = {"call": ")", "group": ")", "list": "]", "subscript": "]", "brace": "}"}
-_DEEPEST = 12
-
-Kind = Literal["call", "group", "list", "subscript", "brace"]
-
-
-class Rules:
-    """A constraint made ready for many look-ups."""
-
-    def __init__(self, constraint: CallConstraint) -> None:
-        self.constraint = constraint
-        names = {n for n in constraint.names if n.isidentifier() and not keyword.iskeyword(n)}
-        self.values = frozenset(names | _BUILTINS | _CONSTANTS)
-        self.sorted_values = sorted(self.values)
-        self.keywords = frozenset(constraint.keywords)
-
-    def starts_value(self, text: str) -> bool:
-        """Whether some known name begins with ``text``."""
-        place = bisect_left(self.sorted_values, text)
-        return place < len(self.sorted_values) and self.sorted_values[place].startswith(text)
-
-
-class _Frame:
-    """One open bracket: what it is, and how far the current item in it is."""
-
-    __slots__ = (
-        "colons", "conditional", "items", "keyworded", "kind", "locals", "mode", "named", "optional", "positional",
-        "star", "started", "unpacked", "used",
-    )
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.items = self.positional = 0
-        self.keyworded = self.unpacked = False
-        self.used: frozenset[str] = frozenset()
-        self.mode = ""  # of a brace: "dict" or "set" once known
-        self.next_item()
-
-    def next_item(self) -> None:
-        self.started = self.named = self.conditional = self.optional = False
-        self.star = ""
-        self.colons = 0
-        self.locals: tuple[str, ...] = ()  # parameters of lambdas in this item
 
 
 class ArgumentList:
@@ -93,7 +41,7 @@ class ArgumentList:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         constraint = rules.constraint
-        top = _Frame("call")
+        top = Frame("call")
         top.positional = constraint.given_positional
         top.items = constraint.given_positional + len(constraint.given_keywords)
         top.used = frozenset(constraint.given_keywords)
@@ -194,7 +142,7 @@ class ArgumentList:
             return True
         return False
 
-    def _begin(self, frame: _Frame) -> bool:
+    def _begin(self, frame: Frame) -> bool:
         """An operand that is no keyword's name begins; in a call that may be a positional argument too many."""
         if not frame.started and frame.kind == "call" and not frame.star:
             if frame.keyworded or (frame is self.frames[0] and self._full(frame)):
@@ -202,7 +150,7 @@ class ArgumentList:
         frame.started, frame.optional = True, False
         return True
 
-    def _full(self, top: _Frame) -> bool:
+    def _full(self, top: Frame) -> bool:
         limit = self.rules.constraint.positional
         return 0 <= limit <= top.positional
 
@@ -214,7 +162,9 @@ class ArgumentList:
             frame.star = "**"
             self._expect_operand(may_gap=False, words=False)
             return True
-        positional = frame.kind == "call" and (frame.keyworded or (frame is self.frames[0] and self._full(frame)))
+        positional = frame.kind == "call" and (
+            frame.keyworded or (frame is self.frames[0] and self._full(frame))
+        )
         if positional or frame.mode == "dict":
             return False
         frame.star = "*"
@@ -231,7 +181,7 @@ class ArgumentList:
         if (word + c).isidentifier():
             self._lexeme = word + c
             return self._starts_name()
-        if c in "'\"" and word.lower() in _STRING_PREFIXES:
+        if c in "'\"" and word.lower() in STRING_PREFIXES:
             return self._begin(frame) and self._open_string(word, c)
         if c == "=" and self._sole and not frame.star:
             self._state = "equal"
@@ -244,7 +194,11 @@ class ArgumentList:
                 return self._lambda(c)
             self._expect_operand(may_gap=True, words=True)
             return c == " " and self._operand(c)
-        return self._is_value(word) and self._begin(frame) and self._end("constant" if word in _CONSTANTS else "name", c)
+        return (
+            self._is_value(word)
+            and self._begin(frame)
+            and self._end("constant" if word in CONSTANTS else "name", c)
+        )
 
     def _starts_name(self) -> bool:
         text, frame = self._lexeme, self.frames[-1]
@@ -255,11 +209,11 @@ class ArgumentList:
                 return False
         if self._words and any(w.startswith(text) for w in ("not", "lambda")):
             return True
-        if any(p.startswith(text.lower()) for p in _STRING_PREFIXES):
+        if any(p.startswith(text.lower()) for p in STRING_PREFIXES):
             return True
         return self.rules.starts_value(text) or any(n.startswith(text) for f in self.frames for n in f.locals)
 
-    def _starts_keyword(self, text: str, frame: _Frame) -> bool:
+    def _starts_keyword(self, text: str, frame: Frame) -> bool:
         if frame is not self.frames[0] or self.rules.constraint.any_keyword:
             return True
         return any(k.startswith(text) and self._is_keyword(k) for k in self.rules.keywords)
@@ -295,9 +249,11 @@ class ArgumentList:
     def _lambda(self, c: str) -> bool:
         if c != ":":
             self._lexeme += c
-            return _LAMBDA_HEAD.fullmatch(self._lexeme) is not None
+            return LAMBDA_HEAD.fullmatch(self._lexeme) is not None
         names = [n.strip() for n in self._lexeme.split(",")] if self._lexeme.strip() else []
-        if len(set(names)) != len(names) or not all(n.isidentifier() and not keyword.iskeyword(n) for n in names):
+        if len(set(names)) != len(names) or not all(
+            n.isidentifier() and not keyword.iskeyword(n) for n in names
+        ):
             return False
         self.frames[-1].locals += tuple(names)
         self._expect_operand(may_gap=True, words=True)
@@ -319,14 +275,16 @@ class ArgumentList:
         if c != self._quote:
             return True
         self._state, self._last = "after", "string"
-        tree = _parsed(self._lexeme)
-        return tree is not None and all(self._is_value(n.id) for n in ast.walk(tree) if isinstance(n, ast.Name))
+        tree = parsed(self._lexeme)
+        return tree is not None and all(
+            self._is_value(n.id) for n in ast.walk(tree) if isinstance(n, ast.Name)
+        )
 
     def _number(self, c: str) -> bool:
-        if _PARTIAL_NUMBER.fullmatch(self._lexeme + c):
+        if PARTIAL_NUMBER.fullmatch(self._lexeme + c):
             self._lexeme += c
             return True
-        return _WHOLE_NUMBER.fullmatch(self._lexeme) is not None and self._end("constant", c)
+        return WHOLE_NUMBER.fullmatch(self._lexeme) is not None and self._end("constant", c)
 
     def _end(self, kind: str, c: str) -> bool:
         """The operand before ``c`` is complete."""
@@ -367,10 +325,10 @@ class ArgumentList:
         return self._lexeme.isidentifier() and not keyword.iskeyword(self._lexeme) and self._end("name", c)
 
     def _operator(self, c: str) -> bool:
-        if self._lexeme + c in _OPERATOR_STARTS:
+        if self._lexeme + c in OPERATOR_STARTS:
             self._lexeme += c
             return True
-        if self._lexeme not in _OPERATORS:
+        if self._lexeme not in OPERATORS:
             return False
         self._expect_operand(may_gap=True, words=False)
         return self._operand(c)
@@ -404,11 +362,11 @@ class ArgumentList:
     # -- brackets and items
 
     def _open(self, kind: Kind) -> bool:
-        self.frames.append(_Frame(kind))
+        self.frames.append(Frame(kind))
         self._expect_operand(may_gap=False, words=True)
-        return len(self.frames) <= _DEEPEST
+        return len(self.frames) <= DEEPEST
 
-    def _colon(self, frame: _Frame) -> bool:
+    def _colon(self, frame: Frame) -> bool:
         if frame.conditional or frame.kind not in ("subscript", "brace"):
             return False
         frame.colons += 1
@@ -423,7 +381,7 @@ class ArgumentList:
         self._expect_operand(may_gap=False, words=True)
         return frame.colons <= 2
 
-    def _end_item(self, frame: _Frame) -> bool:
+    def _end_item(self, frame: Frame) -> bool:
         if frame.conditional:
             return False
         if frame.kind == "brace":
@@ -442,12 +400,12 @@ class ArgumentList:
         frame.items += 1
         return True
 
-    def _next_item(self, frame: _Frame) -> bool:
+    def _next_item(self, frame: Frame) -> bool:
         frame.next_item()
         self._expect_operand(may_gap=True, words=True)
         return True
 
-    def _close_without_operand(self, frame: _Frame, c: str) -> bool:
+    def _close_without_operand(self, frame: Frame, c: str) -> bool:
         """``()``, ``f(a,\\n)``, ``x[1:]``: nothing stands between the bracket and what was before."""
         if frame.kind == "subscript":
             return frame.optional and self._close(frame, c)
@@ -456,11 +414,11 @@ class ArgumentList:
             return False
         return self._pop(frame, c)
 
-    def _close(self, frame: _Frame, c: str) -> bool:
+    def _close(self, frame: Frame, c: str) -> bool:
         return self._end_item(frame) and self._pop(frame, c)
 
-    def _pop(self, frame: _Frame, c: str) -> bool:
-        if _CLOSES[frame.kind] != c:
+    def _pop(self, frame: Frame, c: str) -> bool:
+        if CLOSES[frame.kind] != c:
             return False
         if len(self.frames) == 1:
             self.done = self._complete(frame)
@@ -469,19 +427,9 @@ class ArgumentList:
         self._state, self._last = "after", "value" if frame.kind in ("call", "subscript") else "display"
         return True
 
-    def _complete(self, top: _Frame) -> bool:
+    def _complete(self, top: Frame) -> bool:
         constraint = self.rules.constraint
         bound = top.used | set(constraint.positional_names[: top.positional])
         if not top.unpacked and any(name not in bound for name in constraint.required):
             return False
-        return _parsed(f"f({self.text}") is not None
-
-
-def _parsed(source: str) -> ast.AST | None:
-    """The tree of an expression, None when it is none or Python warns about it (``"\\d"``)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            return ast.parse(source, mode="eval")
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            return None
+        return parsed(f"f({self.text}") is not None

@@ -63,7 +63,6 @@ class Decoder:
         self._stacked: OrderedDict[Mixture, dict[str, Any]] = OrderedDict()
         self._clock = count(1)
         self._piece = LARGEST_PIECE
-        self._logits_first = [o.name for o in self._session.get_outputs()]
 
     # -- adapters
 
@@ -76,7 +75,9 @@ class Decoder:
         for module, (a, b) in factors.items():
             layer, _, part = module.removeprefix("model.layers.").partition(".")
             if part not in parts or not layer.isdecimal() or int(layer) >= self.shape.layers:
-                raise AdapterRefused(f"{name} changes {module}, which the base model lacks", "train it for this base")
+                raise AdapterRefused(
+                    f"{name} changes {module}, which the base model lacks", "train it for this base"
+                )
             inner, outer = parts[part]
             if a.shape != (a.shape[0], inner) or b.shape != (outer, a.shape[0]):
                 raise AdapterRefused(
@@ -165,16 +166,13 @@ class Decoder:
     def _slot_for(self, tokens: Sequence[int], mixture: Mixture) -> tuple[_Slot, int]:
         """The slot to use and how many of its leading tokens are the wanted ones."""
         mixture = tuple(mixture)
-        best, known = None, 0
-        for slot in self._slots:
-            if slot.mixture == mixture:
-                shared = _common(slot.tokens, tokens)
-                # A slot that would lose most of what it holds belongs to another file.
-                if shared > known and (2 * shared >= len(slot.tokens) or len(self._slots) == SLOTS):
-                    best, known = slot, shared
-        if best is None or (known < len(tokens) // 4 and 2 * known < len(best.tokens)):
-            known = 0
-            best = self._free_slot()
+        shared = {n: _common(s.tokens, tokens) for n, s in enumerate(self._slots) if s.mixture == mixture}
+        place = max(shared, key=lambda n: shared[n], default=-1)
+        # A slot that would lose most of what it holds belongs to another file.
+        if place >= 0 and 2 * shared[place] >= len(self._slots[place].tokens):
+            best, known = self._slots[place], shared[place]
+        else:
+            best, known = self._free_slot(), 0
             best.tokens, best.logits = [], None
         if best.mixture != mixture:
             for name, value in self._matrices(mixture).items():
@@ -203,7 +201,12 @@ class Decoder:
         return slot
 
     def _run(
-        self, slot: _Slot, tokens: Sequence[int], sees: Array | None, rows: Sequence[int], positions: Any = None
+        self,
+        slot: _Slot,
+        tokens: Sequence[int],
+        sees: Array | None,
+        rows: Sequence[int],
+        positions: Any = None,
     ) -> Array:
         import numpy as np
 
@@ -215,7 +218,9 @@ class Decoder:
         feeds: Mapping[str, Any] = {
             "ids": np.asarray(tokens, np.int64),
             "positions": positions.reshape(1, new),
-            "bias": np.zeros((1, 1, new, total), np.float32) if sees is None else sees.reshape(1, 1, new, total),
+            "bias": np.zeros((1, 1, new, total), np.float32)
+            if sees is None
+            else sees.reshape(1, 1, new, total),
             "rows": np.asarray(rows, np.int64),
             "last": np.array([total - 1], np.int32),
             "total": np.array([total], np.int32),
@@ -252,7 +257,10 @@ def _fused(shape: Shape, factors: Factors) -> dict[str, Array]:
             inner, outer = shape.fused(name)
             present = [(p, *factors[k]) for p in parts if (k := f"model.layers.{layer}.{p}") in factors]
             rank = sum(a.shape[0] for _, a, _ in present)
-            down, up = np.zeros((inner, max(rank, 1)), np.float32), np.zeros((max(rank, 1), outer), np.float32)
+            down, up = (
+                np.zeros((inner, max(rank, 1)), np.float32),
+                np.zeros((max(rank, 1), outer), np.float32),
+            )
             row = 0
             for part, a, b in present:
                 column = sum(shape.linear(p)[1] for p in parts[: parts.index(part)])

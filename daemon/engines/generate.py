@@ -95,14 +95,20 @@ def generate(
     while opened is not None and len(path) < MOST_TOKENS and in_time():
         reading = path[-1].reading if path else opened[0]
         if reading.done:
-            return _generated(path, finished=True)
-        choices = _choices(logits_after([c.token for c in path]), vocabulary, reading, top, math.log(unlikely or 1e-30))
+            return _generated(path, finished=bool(path))
+        choices = _choices(
+            logits_after([c.token for c in path]), vocabulary, reading, top, math.log(unlikely or 1e-30)
+        )
         if choices:
             path.append(choices[0])
             seconds.append(choices[1] if len(choices) > 1 else None)
             continue
         back = max(
-            (n for n, second in enumerate(seconds) if second and second.logprob >= math.log(unlikely or 1e-30)),
+            (
+                n
+                for n, second in enumerate(seconds)
+                if second and second.logprob >= math.log(unlikely or 1e-30)
+            ),
             key=lambda n: seconds[n].logprob,  # type: ignore[union-attr]
             default=None,
         )
@@ -246,7 +252,7 @@ def _rows(first: Array, rest: Array | None) -> Array:
 
 
 def _log_sum(logits: Array) -> Array:
-    """log of the sum of exponentials over the last axis, in fp32 and in place of a library we do not need."""
+    """log of the sum of exponentials over the last axis, in fp32."""
     import numpy as np
 
     highest = logits.max(axis=-1, keepdims=True)

@@ -111,14 +111,30 @@ def read_shape(folder: Path) -> Shape:
         if family not in ("llama", "qwen2", "qwen3"):
             raise EngineProblem(f"{folder} is a {family} model", "use a Llama, Qwen2 or Qwen3 checkpoint")
         if config.get("hidden_act", "silu") != "silu" or config.get("use_sliding_window"):
-            raise EngineProblem(f"{folder} has an activation or attention that is not built", "use another checkpoint")
+            raise EngineProblem(
+                f"{folder} has an activation or attention that is not built", "use another checkpoint"
+            )
         heads = config["num_attention_heads"]
+        head_size = config.get("head_dim") or config["hidden_size"] // heads
+        if head_size % 16:
+            # What GroupQueryAttention's rotation is written for; published models have 64, 80, 96 or 128.
+            raise EngineProblem(
+                f"{folder} has heads of {head_size}, not a multiple of 16", "use another checkpoint"
+            )
         rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind not in ("default", "linear", "llama3"):
-            raise EngineProblem(f"{folder} has {kind} positions, which are not built", "use another checkpoint")
-        figures = () if kind == "default" else tuple(
-            sorted((k, float(v)) for k, v in rope.items() if isinstance(v, int | float) and k != "rope_theta")
+            raise EngineProblem(
+                f"{folder} has {kind} positions, which are not built", "use another checkpoint"
+            )
+        figures = (
+            ()
+            if kind == "default"
+            else tuple(
+                sorted(
+                    (k, float(v)) for k, v in rope.items() if isinstance(v, int | float) and k != "rope_theta"
+                )
+            )
         )
         return Shape(
             family=family,
@@ -126,7 +142,7 @@ def read_shape(folder: Path) -> Shape:
             hidden=config["hidden_size"],
             heads=heads,
             kv_heads=config.get("num_key_value_heads") or heads,
-            head_size=config.get("head_dim") or config["hidden_size"] // heads,
+            head_size=head_size,
             inner=config["intermediate_size"],
             vocabulary=config["vocab_size"],
             context=min(config.get("max_position_embeddings", 2048), LONGEST_CONTEXT),
@@ -136,7 +152,9 @@ def read_shape(folder: Path) -> Shape:
             rope=figures,
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise EngineProblem(f"{path} lacks or misuses {error}", "point to a complete checkpoint folder") from error
+        raise EngineProblem(
+            f"{path} lacks or misuses {error}", "point to a complete checkpoint folder"
+        ) from error
 
 
 def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
@@ -237,7 +255,9 @@ class _Builder:
         cos, sin = rope_tables(s)
         self.store("cos", cos)
         self.store("sin", sin)
-        embedding = self.store("embedding", self.tensor("model.embed_tokens.weight", (s.vocabulary, s.hidden)))
+        embedding = self.store(
+            "embedding", self.tensor("model.embed_tokens.weight", (s.vocabulary, s.hidden))
+        )
         hidden = self.node("Gather", [embedding, "ids"])  # (new, hidden)
         residual, skip = hidden, ""
         for layer in range(s.layers):
@@ -279,11 +299,28 @@ class _Builder:
             self.inputs.append(helper.make_tensor_value_info(f"past.{name}", TensorProto.FLOAT, buffer))
             self.outputs.append(helper.make_tensor_value_info(f"present.{name}", TensorProto.FLOAT, buffer))
         out = f"attended.{layer}"
-        inputs = [query, key, value, *(f"past.{n}" for n in names), "last", "total", "cos", "sin", "positions", "bias"]
+        inputs = [
+            query,
+            key,
+            value,
+            *(f"past.{n}" for n in names),
+            "last",
+            "total",
+            "cos",
+            "sin",
+            "positions",
+            "bias",
+        ]
         self.nodes.append(
             helper.make_node(
-                "GroupQueryAttention", inputs, [out, *(f"present.{n}" for n in names)], domain="com.microsoft",
-                num_heads=s.heads, kv_num_heads=s.kv_heads, do_rotary=1, rotary_interleaved=0,
+                "GroupQueryAttention",
+                inputs,
+                [out, *(f"present.{n}" for n in names)],
+                domain="com.microsoft",
+                num_heads=s.heads,
+                kv_num_heads=s.kv_heads,
+                do_rotary=1,
+                rotary_interleaved=0,
                 scale=1.0 / math.sqrt(s.head_size),
             )
         )
@@ -310,8 +347,11 @@ class _Builder:
         normed, total = f"{weight}.normed", f"{weight}.sum"
         self.nodes.append(
             helper.make_node(
-                "SkipSimplifiedLayerNormalization", [residual, skip, gamma], [normed, "", "", total],
-                domain="com.microsoft", epsilon=self.shape.epsilon,
+                "SkipSimplifiedLayerNormalization",
+                [residual, skip, gamma],
+                [normed, "", "", total],
+                domain="com.microsoft",
+                epsilon=self.shape.epsilon,
             )
         )
         return normed, total

@@ -147,7 +147,9 @@ def constraint_for(
     return CallConstraint(
         keywords=tuple(p.name for p in parameters if p.kind in ("standard", "keyword")),
         required=tuple(
-            p.name for p in parameters if p.default is None and p.kind in ("positional", "standard", "keyword")
+            p.name
+            for p in parameters
+            if p.default is None and p.kind in ("positional", "standard", "keyword")
         ),
         positional=-1 if "vararg" in kinds else len(positional),
         any_keyword="kwarg" in kinds,

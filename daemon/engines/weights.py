@@ -44,7 +44,9 @@ class Weights(Mapping[str, "Array"]):
                 header = json.loads(file.read(length))
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise EngineProblem(f"cannot read {path}: {error.strerror}", "check that the folder is complete") from error
+            raise EngineProblem(
+                f"cannot read {path}: {error.strerror}", "check that the folder is complete"
+            ) from error
         except ValueError as error:
             raise self._problem("its header is not JSON") from error
         if not isinstance(header, dict):
@@ -127,6 +129,7 @@ def open_checkpoint(folder: Path) -> Mapping[str, Array]:
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise EngineProblem(
-            f"{folder} has no {missing[0]}", "point to a folder with config.json, model.safetensors, tokenizer.json"
+            f"{folder} has no {missing[0]}",
+            "point to a folder with config.json, model.safetensors, tokenizer.json",
         )
     return _Sharded([Weights(file) for file in files])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import folds
 import numpy as np
 import pytest
 from octod.adapters import mixture
@@ -67,3 +68,21 @@ def adapter_folder(tmp_path: Path, base: BaseModel) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def real_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    """A Llama of random weights that transformers loads, with a tokenizer trained on a few lines."""
+    pytest.importorskip("torch", reason="needs the train extra")
+    import torch
+    from octod.adapters.base.tokenizer import save_tokenizer, train_tokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("real") / "random-llama"
+    texts = [folds.usage(number) for number in range(20)] + ["folds.fold(paper, times=1)\nfolds.Sheet(width)\n"] * 9
+    save_tokenizer(train_tokenizer(texts, 700), folder, 512)
+    torch.manual_seed(0)
+    wide = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "vocab_size": 700}
+    model = LlamaForCausalLM(LlamaConfig(**(CONFIG | wide)))
+    model.save_pretrained(folder)
+    return BaseModel.of(folder)

@@ -47,6 +47,7 @@ def environment(tmp_path: Path) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: petstore\nVersion: 1.2\n", encoding="utf-8")
     (info / "RECORD").write_text(
-        "petstore/__init__.py,,\npetstore-1.2.dist-info/METADATA,,\npetstore-1.2.dist-info/RECORD,,\n", encoding="utf-8"
+        "petstore/__init__.py,,\npetstore-1.2.dist-info/METADATA,,\npetstore-1.2.dist-info/RECORD,,\n",
+        encoding="utf-8",
     )
     return root

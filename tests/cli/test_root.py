@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import click
 import pytest
-
+from click.testing import Result
 from octod.cli.root import COMMANDS, octod
 from octod.core.errors import DaemonError, OctodError, UsageError
 
-from .conftest import Call
+Call = Callable[..., Result]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -34,7 +35,8 @@ def test_every_command_is_listed_with_a_short_text(call: Call, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(OctodError("it broke", "mend it"), 1), (UsageError("odd"), 2), (DaemonError("gone"), 3)]
+    ("error", "code"),
+    [(OctodError("it broke", "mend it"), 1), (UsageError("odd"), 2), (DaemonError("gone"), 3)],
 )
 def test_an_error_is_told_in_two_lines_with_its_exit_code(
     call: Call, monkeypatch: pytest.MonkeyPatch, error: OctodError, code: int
@@ -90,5 +92,7 @@ def test_version_is_the_installed_one(call: Call) -> None:
 def test_a_closed_pipe_is_no_failure() -> None:
     """``octod --help | head -1`` ends quietly."""
     code = f"{sys.executable} -c 'from octod.cli import main; main()' --help | head -1"
-    ended = subprocess.run(["bash", "-o", "pipefail", "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", code], capture_output=True, text=True, check=False
+    )
     assert "Traceback" not in ended.stderr

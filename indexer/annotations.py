@@ -1,0 +1,314 @@
+"""Annotations read as types: from source text, in the scope where it is written, to ``TypeRef`` values."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from octod.indexer.lookup import ScopeSource, TypeRef, bases, dotted, find_name, memo_of, mro
+from octod.indexer.parse import parse_expression
+
+__all__ = ["UNKNOWN", "arguments_of", "class_variables", "instance_of", "read_annotation", "substitute", "types_of"]
+
+Variables = Mapping[str, tuple[TypeRef, ...]]
+NameLookup = Callable[[str], "tuple[TypeRef, ...] | None"]
+
+UNKNOWN = TypeRef("")
+ELLIPSIS = TypeRef("...")
+_SELF = TypeRef("~Self")
+# How type variables are named; an alias of a type that is named so reads the same, by its bound.
+_VARIABLE = re.compile(r"^_?[A-Z]$|^_\w*T\d?(?:_co|_contra)?$|^\w*T(?:_co|_contra)?$|^T[A-Z_]\w*$|^_[A-Z]{1,2}\d?$")
+_MOST = 12  # alternatives kept of a union
+_DEEPEST = 10
+
+_BUILTINS = frozenset(
+    "int float str bool bytes list dict set tuple frozenset complex bytearray memoryview object type range slice "
+    "property super enumerate zip map filter reversed".split()
+)
+_GENERIC_NAMES = {
+    "List": "builtins.list", "Dict": "builtins.dict", "Set": "builtins.set", "FrozenSet": "builtins.frozenset",
+    "Tuple": "builtins.tuple", "Type": "builtins.type", "Text": "builtins.str", "AnyStr": "builtins.str",
+    "DefaultDict": "collections.defaultdict", "OrderedDict": "collections.OrderedDict", "Deque": "collections.deque",
+    "Counter": "collections.Counter", "ChainMap": "collections.ChainMap", "LiteralString": "builtins.str",
+}  # fmt: skip
+_TYPING = ("typing.", "typing_extensions.", "t.", "_t.", "tp.", "te.")
+_TRANSPARENT = frozenset(
+    "Optional Annotated ClassVar Final Required NotRequired ReadOnly InitVar Unpack TypeGuard TypeIs".split()
+)
+_NOTHING = frozenset("None Any NoReturn Never Ellipsis Incomplete TypeAlias ParamSpec Unused".split())
+
+
+def types_of(
+    source: ScopeSource,
+    annotation_text: str | None,
+    scope_qualified: str,
+    self_type: TypeRef | None = None,
+    variables: Variables | None = None,
+) -> tuple[TypeRef, ...]:
+    """The types that an annotation written in ``scope_qualified`` allows; None and Any give nothing.
+
+    ``self_type`` is what ``Self`` stands for, ``variables`` what type variables stand for; without a value a variable
+    is its bound.
+    """
+    if not annotation_text:
+        return ()
+    memo = memo_of(source).other
+    key = ("types", scope_qualified, annotation_text)
+    template = memo.get(key)
+    if template is None:
+        memo[key] = ()  # an alias that leads to itself
+        node = parse_expression(annotation_text)
+        template = ()
+        if node is not None:
+
+            def named(name: str) -> tuple[TypeRef, ...] | None:
+                return _named(source, name, scope_qualified)
+
+            template = read_annotation(source, node, named)
+        memo[key] = template
+    return substitute(template, self_type, variables)
+
+
+def read_annotation(source: ScopeSource, node: ast.expr, named: NameLookup, depth: int = 0) -> tuple[TypeRef, ...]:
+    """The types of an annotation's expression; ``named`` says what a dotted name in it stands for.
+
+    ``Self`` and type variables come back as placeholders, for ``substitute``.
+    """
+    if depth > _DEEPEST:
+        return ()
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            inner = parse_expression(node.value)
+            return read_annotation(source, inner, named, depth + 1) if inner is not None else ()
+        return ()
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        name = dotted(node)
+        if not name or name in _NOTHING:
+            return ()
+        last = name.rpartition(".")[2]
+        if last == "Self" and (last == name or name.startswith(_TYPING)):
+            return (_SELF,)
+        if last in _NOTHING and name.startswith(_TYPING):
+            return ()
+        found = named(name)
+        if found is not None:
+            return found
+        return (TypeRef(_GENERIC_NAMES[last]),) if last in _GENERIC_NAMES else ()
+    if isinstance(node, ast.BinOp):
+        if not isinstance(node.op, ast.BitOr):
+            return ()
+        left = read_annotation(source, node.left, named, depth + 1)
+        return _union(left, read_annotation(source, node.right, named, depth + 1))
+    if isinstance(node, ast.BoolOp):  # ``DataFrame or Series``, as docstrings say
+        found = ()
+        for value in node.values:
+            found = _union(found, read_annotation(source, value, named, depth + 1))
+        return found
+    if isinstance(node, (ast.Tuple, ast.List)) and node.elts:
+        if isinstance(node, ast.List):
+            return ()
+        return _tuples([read_annotation(source, e, named, depth + 1) for e in node.elts], node.elts)
+    if isinstance(node, ast.Subscript):
+        return _subscript(source, node, named, depth)
+    if isinstance(node, ast.Starred):
+        return read_annotation(source, node.value, named, depth + 1)
+    return ()
+
+
+def _subscript(source: ScopeSource, node: ast.Subscript, named: NameLookup, depth: int) -> tuple[TypeRef, ...]:
+    name = dotted(node.value)
+    last = name.rpartition(".")[2]
+    parts: list[ast.expr] = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if last in _TRANSPARENT:
+        return read_annotation(source, parts[0], named, depth + 1) if parts else ()
+    if last == "Union":
+        found: tuple[TypeRef, ...] = ()
+        for part in parts:
+            found = _union(found, read_annotation(source, part, named, depth + 1))
+        return found
+    if last == "Literal":
+        kinds = {type(p.value).__name__ for p in parts if isinstance(p, ast.Constant)}
+        return tuple(TypeRef(f"builtins.{k}") for k in sorted(kinds & _BUILTINS))
+    if last in ("Type", "type"):
+        inner = read_annotation(source, parts[0], named, depth + 1)
+        return tuple(replace(t, instance=False) for t in inner)
+    if last == "Callable":
+        results = read_annotation(source, parts[-1], named, depth + 1) if parts else ()
+        return tuple(TypeRef("typing.Callable", True, (r,)) for r in results) or (TypeRef("typing.Callable"),)
+    heads = read_annotation(source, node.value, named, depth + 1)
+    if last in ("tuple", "Tuple"):
+        return _tuples([read_annotation(source, p, named, depth + 1) for p in parts], parts)
+    if not heads:
+        return ()
+    if any(h.args or h.qualified.startswith("~") for h in heads):
+        return heads  # an alias with its own arguments: NDArray[Any]
+    choices = [read_annotation(source, p, named, depth + 1) for p in parts]
+    return tuple(
+        TypeRef(head.qualified, head.instance, arguments) for head in heads for arguments in _products(choices)
+    )[:_MOST]
+
+
+def _tuples(choices: list[tuple[TypeRef, ...]], nodes: list[ast.expr]) -> tuple[TypeRef, ...]:
+    variable = len(nodes) == 2 and isinstance(nodes[1], ast.Constant) and nodes[1].value is Ellipsis
+    if variable:
+        return tuple(TypeRef("builtins.tuple", True, (a, ELLIPSIS)) for a in choices[0]) or (TypeRef("builtins.tuple"),)
+    return tuple(TypeRef("builtins.tuple", True, arguments) for arguments in _products(choices))
+
+
+def _products(choices: list[tuple[TypeRef, ...]]) -> list[tuple[TypeRef, ...]]:
+    """Argument lists, one for each alternative of an argument: the k-th of each, the last repeated."""
+    longest = min(max((len(c) for c in choices), default=1) or 1, _MOST)
+    return [tuple(c[min(k, len(c) - 1)] if c else UNKNOWN for c in choices) for k in range(longest)]
+
+
+def _union(left: tuple[TypeRef, ...], right: tuple[TypeRef, ...]) -> tuple[TypeRef, ...]:
+    return tuple(dict.fromkeys((*left, *right)))[:_MOST]
+
+
+def _named(source: ScopeSource, name: str, scope_qualified: str) -> tuple[TypeRef, ...] | None:
+    """What a dotted name in an annotation stands for; None when nothing is known of it."""
+    target = find_name(source, name, scope_qualified)
+    if target is None:
+        if name in _BUILTINS:
+            return (TypeRef(f"builtins.{name}"),)
+        last = name.rpartition(".")[2]
+        if last in _GENERIC_NAMES and (last == name or name.startswith(_TYPING)):
+            return None
+        if len(name) <= 3 and name.isidentifier():
+            return (TypeRef(f"~{name}"),)  # a type parameter of its own function or class (PEP 695)
+        return None
+    if target.qualified.startswith(("typing.", "typing_extensions.")):
+        last = target.qualified.rpartition(".")[2]
+        if last in _GENERIC_NAMES:
+            return (TypeRef(_GENERIC_NAMES[last]),)
+        if last in _NOTHING or last in ("Generic", "Protocol"):
+            return ()
+        if last == "Self":
+            return (_SELF,)
+    if target.kind == "class":
+        return (TypeRef(target.qualified),)
+    if target.kind == "attribute" and target.symbol is not None:
+        return _alias(source, target.qualified, target.symbol.returns, name)
+    if target.kind == "function":  # a class factory, or a docstring that names the maker
+        return ()
+    return ()
+
+
+def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) -> tuple[TypeRef, ...]:
+    """A module-level name used as a type: an alias (``type[...]``) or a type variable."""
+    if returns is None:
+        return ()
+    last = name.rpartition(".")[2]
+    outer = qualified.rpartition(".")[0]
+    if returns.rpartition(".")[2] in ("TypeVar", "typing.TypeVar"):
+        return (TypeRef(f"~{last}"),)
+    if returns.rpartition(".")[2] in ("ParamSpec", "TypeVarTuple"):
+        return ()
+    if returns.startswith(("type[", "Type[")):
+        inner = types_of(source, returns[5:-1], outer)
+        if inner and _VARIABLE.match(last):
+            return (TypeRef(f"~{last}", True, inner),)  # solved by a call where it can be, else its bound
+        return inner
+    return ()
+
+
+# type variables ----------------------------------------------------------------------------------------------------
+
+
+def substitute(
+    types: tuple[TypeRef, ...], self_type: TypeRef | None, variables: Variables | None
+) -> tuple[TypeRef, ...]:
+    """The types with their placeholders filled in; a variable without value is its bound, or unknown."""
+    if not any(_has_placeholder(t) for t in types):
+        return types
+    found: list[TypeRef] = []
+    for one in types:
+        found += _filled(one, self_type, variables or {}, 0)
+    return tuple(dict.fromkeys(t for t in found if t.qualified))[:_MOST]
+
+
+def _has_placeholder(one: TypeRef) -> bool:
+    return one.qualified.startswith("~") or any(_has_placeholder(a) for a in one.args)
+
+
+def _filled(one: TypeRef, self_type: TypeRef | None, variables: Variables, depth: int) -> tuple[TypeRef, ...]:
+    if depth > _DEEPEST:
+        return ()
+    if one.qualified == "~Self":
+        if self_type is None:
+            return ()
+        return (replace(self_type, instance=one.instance, receiver=None),)
+    if one.qualified.startswith("~"):
+        values = variables.get(one.qualified[1:])
+        if not values:
+            values = substitute(one.args, self_type, variables) if one.args else ()
+        return tuple(v if one.instance else replace(v, instance=False) for v in values)
+    if not one.args or not _has_placeholder(one):
+        return (one,)
+    choices = [_filled(a, self_type, variables, depth + 1) for a in one.args]
+    return tuple(replace(one, args=arguments) for arguments in _products(choices))
+
+
+def class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
+    """The names of a generic class's type variables, in order."""
+    memo = memo_of(source).other
+    key = ("variables", class_qualified)
+    known = memo.get(key)
+    if known is None:
+        memo[key] = ()
+        known = memo[key] = _class_variables(source, class_qualified)
+    assert isinstance(known, tuple)
+    return known
+
+
+def _class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
+    scope = source.scope(class_qualified)
+    if scope is None:
+        return ()
+    outer = class_qualified.rpartition(".")[0]
+    declared: tuple[str, ...] = ()
+    collected: dict[str, None] = {}
+    for text in scope.bases:
+        node = parse_expression(text)
+        if not isinstance(node, ast.Subscript):
+            continue
+        names = [n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)]
+        variables = [n for n in names if any(t.qualified == f"~{n}" for t in _named(source, n, outer) or ())]
+        if dotted(node.value).rpartition(".")[2] in ("Generic", "Protocol"):
+            declared = tuple(variables)
+        collected.update(dict.fromkeys(variables))
+    return declared or tuple(collected)
+
+
+def arguments_of(source: ScopeSource, instance: TypeRef, owner: str) -> dict[str, tuple[TypeRef, ...]]:
+    """What the type variables of ``owner``, a base of the instance's class, stand for in this instance."""
+    names = class_variables(source, instance.qualified)
+    found = {n: (a,) for n, a in zip(names, instance.args, strict=False) if a.qualified}
+    if owner == instance.qualified or owner not in mro(source, instance.qualified):
+        return found
+    return _through(source, instance.qualified, owner, found, 0)
+
+
+def _through(
+    source: ScopeSource, qualified: str, owner: str, values: dict[str, tuple[TypeRef, ...]], depth: int
+) -> dict[str, tuple[TypeRef, ...]]:
+    outer = qualified.rpartition(".")[0]
+    for base, written in bases(source, qualified):
+        if depth > _DEEPEST or owner not in mro(source, base):
+            continue
+        given: dict[str, tuple[TypeRef, ...]] = {}
+        if isinstance(written, ast.Subscript):
+            parts = written.slice.elts if isinstance(written.slice, ast.Tuple) else [written.slice]
+            for name, part in zip(class_variables(source, base), parts, strict=False):
+                types = types_of(source, ast.unparse(part), outer, None, values)
+                if types:
+                    given[name] = types
+        return given if base == owner else _through(source, base, owner, given, depth + 1)
+    return {}
+
+
+def instance_of(types: tuple[TypeRef, ...], *names: str) -> tuple[TypeRef, ...]:
+    """Those of the types that are objects of one of the named classes."""
+    return tuple(t for t in types if t.instance and t.qualified in names)

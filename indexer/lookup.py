@@ -1,0 +1,489 @@
+"""Names through the index: aliases, re-exports, star imports, submodules and inheritance followed to what they mean."""
+
+from __future__ import annotations
+
+import ast
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from octod.core.symbols import LibraryId, Member, Scope, Symbol
+from octod.indexer.parse import parse_expression
+
+__all__ = [
+    "LayeredSource",
+    "ScopeSource",
+    "Target",
+    "TypeRef",
+    "bases",
+    "dotted",
+    "find_member",
+    "find_name",
+    "members",
+    "mro",
+    "refresh",
+    "resolve",
+]
+
+TargetKind = Literal["module", "class", "function", "property", "attribute"]
+
+_DEEPEST = 24  # aliases, stars and parents followed for one name
+_LONGEST_MRO = 120
+_SKIPPED_BASES = frozenset({"typing.Generic", "typing.Protocol", "typing_extensions.Protocol"})
+
+
+@runtime_checkable
+class ScopeSource(Protocol):
+    """Where scopes come from: the index, or a few of them in a test."""
+
+    def scope(self, qualified: str) -> Scope | None:
+        """The module or class of that name."""
+
+    def submodules(self, qualified: str) -> tuple[str, ...]:
+        """The dotted names of the modules directly in a package."""
+
+    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
+        """Which distributions provide a top-level import name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRef:
+    """What an expression is: an object of the class ``qualified`` (``instance``), or that module, class or function itself.
+
+    ``args`` are type arguments (``list[str]``; the element of a tuple of any length is followed by ``...``), ``receiver``
+    is what a method was taken from.  A name that ends with ``()`` is the unknown result of that function; an empty one
+    is something unknown in the place of a type argument.
+    """
+
+    qualified: str
+    instance: bool = True
+    args: tuple[TypeRef, ...] = ()
+    receiver: TypeRef | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether this names something that can be looked up."""
+        return bool(self.qualified) and not self.qualified.endswith("()") and self.qualified[0] not in "~."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a qualified name means: ``qualified`` is where it is defined, ``scope`` its own for a module or class."""
+
+    kind: TargetKind
+    qualified: str
+    symbol: Symbol | None
+    scope: Scope | None
+
+
+@dataclass(slots=True, eq=False)
+class LayeredSource:
+    """The classes of one file on top of an index; ``own`` is what the file defines."""
+
+    base: ScopeSource
+    own: Mapping[str, Scope]
+
+    def scope(self, qualified: str) -> Scope | None:
+        """The file's class, else the index's scope."""
+        return self.own.get(qualified) or self.base.scope(qualified)
+
+    def submodules(self, qualified: str) -> tuple[str, ...]:
+        """The index's submodules."""
+        return self.base.submodules(qualified)
+
+    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
+        """The index's import names."""
+        return self.base.import_names()
+
+
+@dataclass(slots=True, eq=False)
+class _Memo:
+    """What was looked up in one source, valid for one generation of it."""
+
+    generation: object
+    targets: dict[str, Target | None] = field(default_factory=dict)
+    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    members: dict[tuple[str, bool], tuple[Member, ...]] = field(default_factory=dict)
+    other: dict[Any, Any] = field(default_factory=dict)
+
+
+_memos: weakref.WeakKeyDictionary[Any, _Memo] = weakref.WeakKeyDictionary()
+_pinned: dict[int, tuple[object, _Memo]] = {}  # sources that cannot be referred to weakly
+_last: tuple[object, _Memo] | None = None
+_LARGEST_MEMO = 200_000
+
+
+def memo_of(source: ScopeSource) -> _Memo:
+    """What is remembered for ``source``; the modules of this folder keep their own entries in ``other``."""
+    global _last
+    if _last is not None and _last[0] is source:
+        return _last[1]
+    try:
+        memo = _memos.get(source)
+        if memo is None:
+            memo = _memos[source] = _Memo(getattr(source, "generation", 0))
+    except TypeError:
+        found = _pinned.get(id(source))
+        if found is None:
+            if len(_pinned) > 8:
+                _pinned.clear()
+            found = _pinned[id(source)] = (source, _Memo(getattr(source, "generation", 0)))
+        memo = found[1]
+    if not isinstance(source, LayeredSource):
+        _last = (source, memo)
+    return memo
+
+
+def refresh(source: ScopeSource) -> None:
+    """Forget what was looked up when the index has changed since; call it once per request."""
+    if isinstance(source, LayeredSource):
+        source = source.base
+    memo = memo_of(source)
+    generation = getattr(source, "generation", 0)
+    if generation != memo.generation or len(memo.other) + len(memo.targets) > _LARGEST_MEMO:
+        memo.generation = generation
+        for table in (memo.targets, memo.orders, memo.members, memo.other):
+            table.clear()
+
+
+def _layer(source: ScopeSource, qualified: str) -> ScopeSource:
+    """The source that answers for ``qualified``: only a file's own names need the layer."""
+    if isinstance(source, LayeredSource) and qualified not in source.own:
+        return source.base
+    return source
+
+
+# names -------------------------------------------------------------------------------------------------------------
+
+
+def resolve(source: ScopeSource, qualified: str) -> Target | None:
+    """What the absolute dotted name means, None when the index does not have it."""
+    return _resolve(source, qualified, 0)
+
+
+def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
+    source = _layer(source, qualified)
+    targets = memo_of(source).targets
+    if qualified in targets:
+        return targets[qualified]
+    if depth > _DEEPEST or not qualified:
+        return None
+    if depth == 0:
+        targets[qualified] = None  # a cycle ends here
+    found = _look(source, qualified, depth)
+    if depth == 0 or found is not None:
+        targets[qualified] = found
+    return found
+
+
+def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
+    parent, dot, name = qualified.rpartition(".")
+    scope = source.scope(qualified)
+    if scope is not None:
+        if scope.kind == "class":
+            outer = source.scope(parent)
+            return Target("class", qualified, outer.symbols.get(name) if outer else None, scope)
+        # A name in the package hides the submodule of the same name, when it is a class or function.
+        outer = source.scope(parent) if dot else None
+        hiding = outer.symbols.get(name) if outer else None
+        if hiding is None or hiding.kind == "alias" and hiding.target == qualified:
+            return Target("module", qualified, hiding, scope)
+        if hiding.kind == "alias":
+            found = _resolve(source, hiding.target or "", depth + 1)
+            if found is not None and found.kind in ("class", "function"):
+                return found
+        elif hiding.kind == "function":
+            return Target("function", qualified, hiding, None)
+        return Target("module", qualified, None, scope)
+    if not dot:
+        return Target("module", qualified, None, None) if source.submodules(qualified) else None
+    outer_target = _resolve(source, parent, depth + 1)
+    if outer_target is None:
+        return Target("module", qualified, None, None) if source.submodules(qualified) else None
+    if outer_target.kind == "module":
+        return _in_module(source, outer_target, name, qualified, depth)
+    if outer_target.kind == "class":
+        found_member = find_member(source, outer_target.qualified, name)
+        if found_member is None:
+            return None
+        return _of_symbol(source, found_member.owner, found_member.symbol, depth)
+    return None
+
+
+def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, depth: int) -> Target | None:
+    scope = module.scope
+    canonical = f"{module.qualified}.{name}"
+    if scope is not None:
+        symbol = scope.symbols.get(name)
+        if symbol is not None:
+            found = _of_symbol(source, module.qualified, symbol, depth)
+            if found is not None:
+                return found
+        if canonical != qualified and (found := _resolve(source, canonical, depth + 1)) is not None:
+            return found
+        for star in scope.stars:
+            if star != module.qualified and not (name.startswith("_") and symbol is None):
+                found = _resolve(source, f"{star}.{name}", depth + 1)
+                if found is not None:
+                    return found
+    if source.submodules(canonical):
+        return Target("module", canonical, None, None)
+    if scope is not None and (symbol := scope.symbols.get(name)) is not None:
+        return Target("attribute", canonical, symbol, None)  # an alias into what is not installed or compiled
+    return None
+
+
+def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> Target | None:
+    qualified = f"{owner}.{symbol.name}"
+    if symbol.kind == "alias":
+        if not symbol.target or symbol.target == qualified:
+            return None
+        return _resolve(source, symbol.target, depth + 1)
+    if symbol.kind in ("class", "module"):
+        scope = source.scope(qualified)
+        return Target(symbol.kind, qualified, symbol, scope)
+    return Target(symbol.kind, qualified, symbol, None)
+
+
+def find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target | None:
+    """What the dotted ``name`` means when it is written inside the module or class ``scope_qualified``."""
+    memo = memo_of(_layer(source, scope_qualified)).other
+    key = ("name", name, scope_qualified)
+    if key not in memo:
+        memo[key] = _find_name(source, name, scope_qualified)
+    found = memo[key]
+    assert found is None or isinstance(found, Target)
+    return found
+
+
+def _find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target | None:
+    root = name.partition(".")[0]
+    place = scope_qualified
+    while place:
+        scope = source.scope(place)
+        if scope is not None:
+            symbol = scope.symbols.get(root)
+            if scope.kind == "module":
+                found = resolve(source, f"{place}.{name}") if symbol is not None or scope.stars else None
+                # a submodule is no name in its package unless imported, so only symbols and stars count
+                if found is not None:
+                    return found
+                break
+            if symbol is not None and symbol.kind in ("class", "alias"):
+                found = resolve(source, f"{place}.{name}")
+                if found is not None:
+                    return found
+            if place.rpartition(".")[2] == root:
+                return resolve(source, place + name[len(root) :])
+        place = place.rpartition(".")[0]
+    return resolve(source, f"builtins.{name}") or resolve(source, name)
+
+
+# classes -----------------------------------------------------------------------------------------------------------
+
+
+def dotted(node: ast.expr) -> str:
+    """``a.b.c`` for an expression of names and attributes, else the empty string."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.expr], ...]:
+    """(canonical name, expression as written) of the class's bases that the index knows."""
+    source = _layer(source, class_qualified)
+    memo = memo_of(source).other
+    key = ("bases", class_qualified)
+    known = memo.get(key)
+    if known is None:
+        known = memo[key] = _bases(source, class_qualified)
+    assert isinstance(known, tuple)
+    return known
+
+
+def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.expr], ...]:
+    scope = source.scope(class_qualified)
+    if scope is None:
+        return ()
+    outer = class_qualified.rpartition(".")[0]
+    found: list[tuple[str, ast.expr]] = []
+    for text in scope.bases:
+        written = parse_expression(text)
+        if written is None:
+            continue
+        node = written
+        if isinstance(node, ast.Call):  # six.with_metaclass(Meta, Base) and its like
+            nodes = list(node.args)
+        else:
+            nodes = [node]
+        for part in nodes:
+            head = part.value if isinstance(part, ast.Subscript) else part
+            name = dotted(head)
+            if not name:
+                continue
+            target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
+            target = target or find_name(source, name, outer)
+            if target is not None and target.kind == "class" and target.qualified != class_qualified:
+                found.append((target.qualified, part))
+            elif target is not None and target.symbol is not None and target.symbol.returns:
+                # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
+                inner = find_name(source, _plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
+                if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
+                    found.append((inner.qualified, part))
+    return tuple(found)
+
+
+def _plain_name(text: str) -> str:
+    """The class in ``type[a.B[C]]``."""
+    text = text.removeprefix("type[").removeprefix("Type[").rstrip("]")
+    return text.partition("[")[0]
+
+
+def mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
+    """The class and what it derives from in the order of attribute lookup (C3, with repair where C3 has no answer)."""
+    source = _layer(source, class_qualified)
+    orders = memo_of(source).orders
+    known = orders.get(class_qualified)
+    if known is None:
+        orders[class_qualified] = (class_qualified,)  # a cycle ends here
+        known = orders[class_qualified] = _mro(source, class_qualified)
+    return known
+
+
+def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
+    parents = [b for b, _ in bases(source, class_qualified) if b not in _SKIPPED_BASES]
+    parents = list(dict.fromkeys(parents))
+    sequences = [[c for c in mro(source, p) if c != "builtins.object"] for p in parents]
+    sequences.append(list(parents))
+    merged = [class_qualified]
+    while sequences := [s for s in sequences if s]:
+        for sequence in sequences:
+            head = sequence[0]
+            if not any(head in other[1:] for other in sequences):
+                break
+        else:
+            head = sequences[0][0]  # an order that Python itself would refuse
+        if head not in merged:
+            merged.append(head)
+        for sequence in sequences:
+            while head in sequence:
+                sequence.remove(head)
+        if len(merged) > _LONGEST_MRO:
+            break
+    if class_qualified != "builtins.object":
+        merged.append("builtins.object")
+    return tuple(merged)
+
+
+def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member | None:
+    """The class's attribute of that name, inherited or its own."""
+    for depth, owner in enumerate(mro(source, class_qualified)):
+        scope = source.scope(owner)
+        if scope is not None and (symbol := scope.symbols.get(name)) is not None:
+            return Member(symbol, owner, scope.library, depth)
+    return None
+
+
+# members -----------------------------------------------------------------------------------------------------------
+
+_NO_LIBRARY = LibraryId("", "", "")
+
+
+def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
+    """What can stand after the dot, own names first, without duplicates.
+
+    Of a module: its names, then those of star imports, then submodules.  Of a class, or of an ``instance`` of it:
+    attributes in resolution order.  Names that are merely imported are listed with ``public`` False.
+    """
+    source = _layer(source, qualified)
+    memo = memo_of(source).members
+    key = (qualified, instance)
+    if key not in memo:
+        target = resolve(source, qualified)
+        if target is None:
+            found: tuple[Member, ...] = ()
+        elif target.kind == "module":
+            found = _module_members(source, target)
+        elif target.kind == "class":
+            found = _class_members(source, target.qualified)
+        else:
+            found = ()
+        memo[key] = found
+    return memo[key]
+
+
+def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
+    found: dict[str, Member] = {}
+    seen: set[str] = set()
+    _collect(source, target.qualified, found, seen, 0)
+    library = target.scope.library if target.scope else _NO_LIBRARY
+    for submodule in source.submodules(target.qualified):
+        name = submodule.rpartition(".")[2]
+        if name not in found:
+            symbol = Symbol(name, "module", target=submodule, public=not name.startswith("_"))
+            scope = source.scope(submodule)
+            found[name] = Member(symbol, target.qualified, scope.library if scope else library)
+    return tuple(found.values())
+
+
+def _collect(source: ScopeSource, module: str, found: dict[str, Member], seen: set[str], depth: int) -> None:
+    scope = source.scope(module)
+    if scope is None or module in seen or depth > _DEEPEST:
+        return
+    seen.add(module)
+    for name, symbol in scope.symbols.items():
+        if name in found or (depth and (name.startswith("_") or not symbol.public)):
+            continue
+        found[name] = _followed(source, scope, symbol)
+    for star in scope.stars:
+        target = resolve(source, star)
+        if target is not None and target.kind == "module":
+            _collect(source, target.qualified, found, seen, depth + 1)
+
+
+def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
+    """The member as it is defined, under the name that it has here."""
+    if symbol.kind != "alias":
+        return Member(symbol, scope.qualified, scope.library)
+    target = resolve(source, f"{scope.qualified}.{symbol.name}")
+    if target is None or target.kind == "attribute" and target.symbol is not None and target.symbol.kind == "alias":
+        return Member(replace(symbol, kind="attribute"), scope.qualified, scope.library)
+    owner, _, name = target.qualified.rpartition(".")
+    if target.kind == "module":
+        made = Symbol(symbol.name, "module", target=target.qualified, public=symbol.public, line=symbol.line)
+        library = target.scope.library if target.scope else scope.library
+        return Member(made, scope.qualified, library)
+    home = source.scope(owner)
+    library = home.library if home else scope.library
+    known = target.symbol or Symbol(name, target.kind)
+    if known.name == symbol.name and known.public == symbol.public:
+        return Member(known, owner, library)
+    made = replace(known, name=symbol.name, public=symbol.public)
+    if name != symbol.name:  # another name for it: keep where it leads
+        return Member(replace(made, target=target.qualified), scope.qualified, library)
+    return Member(made, owner, library)
+
+
+def _class_members(source: ScopeSource, qualified: str) -> tuple[Member, ...]:
+    found: dict[str, Member] = {}
+    for depth, owner in enumerate(mro(source, qualified)):
+        scope = source.scope(owner)
+        if scope is None:
+            continue
+        for name, symbol in scope.symbols.items():
+            if name in found:
+                continue
+            if name.startswith("__") and not name.endswith("__") and depth:
+                continue  # a name private to the base
+            if symbol.kind == "alias":
+                member = _followed(source, scope, symbol)
+                found[name] = Member(member.symbol, member.owner, member.library, depth)
+            else:
+                found[name] = Member(symbol, owner, scope.library, depth)
+    return tuple(found.values())

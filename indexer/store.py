@@ -1,0 +1,408 @@
+"""The index of one environment: scopes, usage and full-text search in one SQLite file that can be made again.
+
+Many processes read, one writes (a lock file beside the database).  A file that is damaged or of another format is
+replaced by an empty one, and ``Index.rebuilt`` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from octod.core.errors import IndexProblem
+from octod.core.symbols import LibraryId, Scope
+from octod.indexer.database import locked, open_database, parents
+from octod.indexer.distribution import Distribution
+from octod.indexer.extract import merge_stub
+from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, encode_scope, search_texts
+
+__all__ = ["Index"]
+
+_CACHED = 2_000  # scopes kept decoded; a large class takes about 0.5 MB
+
+
+class Index:
+    """One environment's index; safe to share between threads.
+
+    ``rebuilt`` says that opening replaced a damaged or foreign file by an empty one; ``damaged`` that reading met
+    bytes that cannot be right, so the index should be built again.
+    """
+
+    def __init__(self, path: Path, *, docs: bool) -> None:
+        self.path = path
+        self.damaged = False
+        self._docs = docs
+        self._mutex = threading.RLock()
+        self._scopes: OrderedDict[str, Scope | None] = OrderedDict()
+        self._version: tuple[int, int] = (-1, -1)
+        self._imports: Mapping[str, tuple[LibraryId, ...]] | None = None
+        self._connection, self.rebuilt = open_database(path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Index:
+        """Open or create the index at ``path``.  Raises IndexProblem when it cannot be read or made."""
+        return cls(Path(path), docs=True)
+
+    @classmethod
+    def open_bare(cls, path: Path | str) -> Index:
+        """Like ``open``, for readers that need no docstrings: scopes decode in about half the time."""
+        return cls(Path(path), docs=False)
+
+    def close(self) -> None:
+        """Close the database; safe to call twice."""
+        with self._mutex:
+            self._connection.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # Reading
+
+    def scope(self, qualified: str) -> Scope | None:
+        """The module or class of that name; stubs are merged over sources, namespace packages have no symbols."""
+        with self._mutex:
+            self._refresh()
+            try:
+                self._scopes.move_to_end(qualified)
+                return self._scopes[qualified]
+            except KeyError:
+                found = self._scopes[qualified] = self._read(qualified)
+                if len(self._scopes) > _CACHED:
+                    self._scopes.popitem(last=False)
+                return found
+
+    def submodules(self, qualified: str) -> tuple[str, ...]:
+        """Names (last parts, sorted) of the modules directly below a package."""
+        rows = self._all("SELECT DISTINCT name FROM modules WHERE parent = ? ORDER BY name", (qualified,))
+        return tuple(name for (name,) in rows)
+
+    def libraries(self) -> tuple[LibraryId, ...]:
+        """What is indexed, by name."""
+        rows = self._all("SELECT distribution, version, record FROM libraries ORDER BY distribution")
+        return tuple(LibraryId(*row) for row in rows)
+
+    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
+        """Top-level import name -> the libraries that provide it (several for a namespace package)."""
+        with self._mutex:
+            self._refresh()
+            if self._imports is None:
+                found: dict[str, list[LibraryId]] = {}
+                rows = self._all("SELECT distribution, version, record, imports FROM libraries ORDER BY id")
+                for distribution, version, record, imports in rows:
+                    for name in json.loads(imports):
+                        found.setdefault(name, []).append(LibraryId(distribution, version, record))
+                self._imports = MappingProxyType({name: tuple(ids) for name, ids in sorted(found.items())})
+            return self._imports
+
+    def top_level(self, import_name: str) -> Scope | None:
+        """The scope of a top-level import name, or None."""
+        return self.scope(import_name) if "." not in import_name else None
+
+    def usage(self, receiver: str) -> bytes | None:
+        """The merged usage of a receiver, as the usage module encoded it."""
+        rows = self._all("SELECT data FROM usage WHERE receiver = ?", (receiver,))
+        return rows[0][0] if rows else None
+
+    def usage_sources(self) -> Mapping[str, str]:
+        """Name -> stamp of what usage was put, also of sources that use nothing."""
+        return dict(self._all("SELECT source, stamp FROM sources ORDER BY source"))
+
+    def files(self, distribution: str) -> Mapping[str, str]:
+        """Path -> stamp of the files that a library was extracted from."""
+        rows = self._all(
+            "SELECT path, stamp FROM files WHERE library = (SELECT id FROM libraries WHERE distribution = ?)",
+            (distribution,),
+        )
+        return dict(rows)
+
+    def matches(self, query: str, limit: int) -> list[tuple[Scope, str, float]]:
+        """(scope, symbol name, rank; smaller is better) for an FTS5 query; see ``octod.indexer.search``."""
+        sql = "SELECT rowid, bm25(search, 10.0, 2.0, 1.0) AS score FROM search WHERE search MATCH ? ORDER BY score LIMIT ?"
+        found = []
+        for rowid, score in self._all(sql, (query, limit)):
+            rows = self._all("SELECT qualified FROM scopes WHERE id = ?", (rowid // MOST_SYMBOLS,))
+            scope = self.scope(rows[0][0]) if rows else None
+            names = self._names(rowid // MOST_SYMBOLS) if scope is not None else []
+            if scope is not None and rowid % MOST_SYMBOLS < len(names):
+                found.append((scope, names[rowid % MOST_SYMBOLS], float(score)))
+        return found
+
+    @property
+    def generation(self) -> int:
+        """A number that grows with each write, by whatever process."""
+        return int(self._all("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, by SQLite's own checks and by decoding every row; empty when it is sound."""
+        problems: list[str] = []
+        try:
+            problems += [str(r[0]) for r in self._connection.execute("PRAGMA quick_check(5)") if r[0] != "ok"]
+            self._connection.execute("INSERT INTO search(search) VALUES ('integrity-check')")
+            for (qualified,) in self._connection.execute("SELECT DISTINCT qualified FROM scopes").fetchall():
+                self._read(qualified)
+        except sqlite3.DatabaseError as error:
+            problems.append(str(error))
+        if self.damaged:
+            problems.append("a stored scope cannot be decoded")
+        return problems
+
+    # Writing
+
+    def replace_library(self, distribution: Distribution, scopes: Iterable[Scope]) -> None:
+        """Put a library's scopes in place of whatever was there under its name, in one transaction."""
+        self.replace_rows(distribution, map(encode_scope, scopes))
+
+    def replace_rows(
+        self, distribution: Distribution, rows: Iterable[Row], stamps: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """``replace_library`` for scopes that a worker already encoded; ``stamps`` say how each file was when read."""
+        with self._writing() as connection:
+            library = self._library(connection, distribution)
+            self._forget(connection, "SELECT id FROM files WHERE library = ?", (library,))
+            connection.execute("DELETE FROM modules WHERE library = ?", (library,))
+            self._insert(connection, library, rows, stamps)
+            names = [m for m in distribution.compiled if m]
+            connection.executemany(
+                "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for m in names for p in parents(m)]
+            )
+
+    def replace_files(
+        self, distribution: Distribution, gone: Iterable[str], rows: Iterable[Row], stamps: Mapping[str, str]
+    ) -> None:
+        """Replace what some files of a library gave; ``gone`` are the files whose rows go first."""
+        with self._writing() as connection:
+            library = self._library(connection, distribution)
+            for path in gone:
+                self._forget(connection, "SELECT id FROM files WHERE library = ? AND path = ?", (library, path))
+            self._insert(connection, library, rows, stamps)
+            connection.execute("DELETE FROM modules WHERE library = ?", (library,))
+            modules = connection.execute(
+                "SELECT qualified FROM scopes WHERE library = ? AND kind = 'module'", (library,)
+            ).fetchall()
+            connection.executemany(
+                "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for (m,) in modules for p in parents(m)]
+            )
+
+    def remove_library(self, name: str) -> None:
+        """Forget a library; nothing happens when it is not there."""
+        with self._writing() as connection:
+            wanted = "SELECT id FROM libraries WHERE distribution = ?"
+            self._forget(connection, f"SELECT id FROM files WHERE library = ({wanted})", (name,))
+            connection.execute("DELETE FROM libraries WHERE distribution = ?", (name,))
+
+    def put_usage(self, source: str, receivers: Mapping[str, bytes], stamp: str = "") -> None:
+        """Replace what ``source`` (as it was at ``stamp``) says of usage; ``merge_usage`` makes it count."""
+        with self._writing() as connection:
+            self._drop_usage(connection, source)
+            connection.execute("INSERT INTO sources VALUES (?, ?)", (source, stamp))
+            connection.executemany("INSERT INTO mined VALUES (?, ?, ?)", [(r, source, d) for r, d in receivers.items()])
+            connection.executemany("INSERT OR IGNORE INTO touched VALUES (?)", [(r,) for r in receivers])
+
+    def remove_usage(self, source: str) -> None:
+        """Forget what ``source`` says of usage."""
+        with self._writing() as connection:
+            self._drop_usage(connection, source)
+
+    def merge_usage(self, merge: Callable[[list[bytes]], bytes]) -> int:
+        """Bring the merged usage of every touched receiver up to date; returns how many there were."""
+        with self._writing() as connection:
+            touched = [r for (r,) in connection.execute("SELECT receiver FROM touched").fetchall()]
+            for receiver in touched:
+                rows = connection.execute("SELECT data FROM mined WHERE receiver = ? ORDER BY source", (receiver,))
+                parts = [data for (data,) in rows.fetchall()]
+                if parts:
+                    merged = parts[0] if len(parts) == 1 else merge(parts)
+                    connection.execute("INSERT OR REPLACE INTO usage VALUES (?, ?)", (receiver, merged))
+                else:
+                    connection.execute("DELETE FROM usage WHERE receiver = ?", (receiver,))
+            connection.execute("DELETE FROM touched")
+        return len(touched)
+
+    def search(self, query: str, limit: int = 20) -> list[tuple[Scope, str, float]]:
+        """Public symbols for words of a person, best first; see ``octod.indexer.search.search`` for finished hits."""
+        from octod.indexer.search import match_query
+
+        wanted = match_query(query)
+        return self.matches(wanted, limit) if wanted else []
+
+    # Below the surface
+
+    def _all(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]  # rows of SQLite are untyped
+        with self._mutex:
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.DatabaseError as error:
+                if "malformed" in str(error) or "not a database" in str(error):
+                    self.damaged = True
+                    return []
+                raise self._problem(error) from error
+
+    def _names(self, scope_id: int) -> list[str]:
+        rows = self._all("SELECT qualified, kind, data FROM scopes WHERE id = ?", (scope_id,))
+        for qualified, kind, data in rows:
+            try:
+                return list(decode_row(qualified, kind, LibraryId("", "", ""), "", data, b"").symbols)
+            except ValueError:
+                self.damaged = True
+        return []
+
+    def _read(self, qualified: str) -> Scope | None:
+        docs = "s.docs" if self._docs else "x''"
+        rows = self._all(
+            f"SELECT s.kind, l.distribution, l.version, l.record, f.path, s.data, {docs} FROM scopes s"
+            " JOIN libraries l ON l.id = s.library JOIN files f ON f.id = s.file WHERE s.qualified = ?"
+            " ORDER BY s.stub DESC, l.distribution = 'stdlib', s.id",
+            (qualified,),
+        )
+        found: Scope | None = None
+        for kind, distribution, version, record, file, data, documented in rows[:2]:
+            library = LibraryId(distribution, version, record)
+            try:
+                scope = decode_row(qualified, kind, library, file, data, documented)
+            except ValueError:
+                self.damaged = True
+                continue
+            found = scope if found is None else merge_stub([found], [scope])[0]
+        return found if found is not None else self._namespace(qualified)
+
+    def _namespace(self, qualified: str) -> Scope | None:
+        """A module without a file of its own: a namespace package, or a compiled module of which nothing is known."""
+        parent, _, name = qualified.rpartition(".")
+        rows = self._all(
+            "SELECT l.distribution, l.version, l.record, EXISTS (SELECT 1 FROM modules WHERE parent = ?)"
+            " FROM modules m JOIN libraries l ON l.id = m.library WHERE m.parent = ? AND m.name = ? LIMIT 1",
+            (qualified, parent, name),
+        )
+        if not rows:
+            return None
+        distribution, version, record, has_children = rows[0]
+        return Scope(qualified, "module", LibraryId(distribution, version, record), "", dynamic=not has_children)
+
+    def _refresh(self) -> None:
+        """Forget what is cached when another process wrote, or replaced the file."""
+        try:
+            inode = os.stat(self.path).st_ino
+        except FileNotFoundError:
+            inode = 0
+        version = (int(self._all("PRAGMA data_version")[0][0]), inode)
+        if version != self._version:
+            if self._version[1] not in (-1, inode):
+                self._connection.close()
+                self._connection, self.rebuilt = open_database(self.path)
+                version = (int(self._all("PRAGMA data_version")[0][0]), os.stat(self.path).st_ino)
+            self._version = version
+            self._forget_cached()
+
+    def _forget_cached(self) -> None:
+        self._scopes.clear()
+        self._imports = None
+
+    def _library(self, connection: sqlite3.Connection, d: Distribution) -> int:
+        """The row of a distribution, made or brought up to date."""
+        row = connection.execute(
+            "INSERT INTO libraries (distribution, version, record, root, editable, licence, imports)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (distribution) DO UPDATE SET version = excluded.version,"
+            " record = excluded.record, root = excluded.root, editable = excluded.editable,"
+            " licence = excluded.licence, imports = excluded.imports RETURNING id",
+            (
+                d.library.distribution, d.library.version, d.library.record, str(d.root),
+                str(d.editable) if d.editable else None, d.licence, json.dumps(d.import_names),
+            ),
+        ).fetchall()  # fmt: skip
+        return int(row[0][0])
+
+    def _insert(
+        self, connection: sqlite3.Connection, library: int, rows: Iterable[Row], stamps: Mapping[str, str]
+    ) -> None:
+        files: dict[str, int] = {}
+
+        def file_id(path: str) -> int:
+            if path not in files:
+                files[path] = int(
+                    connection.execute(
+                        "INSERT INTO files (library, path, stamp) VALUES (?, ?, ?)", (library, path, stamps.get(path, ""))
+                    ).lastrowid
+                    or 0
+                )
+            return files[path]
+
+        for row in rows:
+            cursor = connection.execute(
+                "INSERT INTO scopes (qualified, kind, stub, library, file, data, docs) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.qualified, row.kind, "-stubs/" in row.file, library, file_id(row.file), row.data, row.docs),
+            )
+            base = int(cursor.lastrowid or 0) * MOST_SYMBOLS
+            connection.executemany(
+                "INSERT INTO search (rowid, name, path, doc) VALUES (?, ?, ?, ?)",
+                [(base + t.ordinal, t.name, t.path, t.doc) for t in row.search],
+            )
+            if row.kind == "module":
+                connection.executemany(
+                    "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for p in parents(row.qualified)]
+                )
+        for path in stamps:
+            file_id(path)
+
+    def _forget(self, connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> None:
+        """Delete the scopes of the files that a query names, first of all from search, whose rows have no content."""
+        rows = connection.execute(
+            f"SELECT id, qualified, kind, data, docs FROM scopes WHERE file IN ({files})", parameters
+        ).fetchall()
+        for scope_id, qualified, kind, data, docs in rows:
+            try:
+                scope = decode_row(qualified, kind, LibraryId("", "", ""), "", data, docs)
+            except ValueError:
+                self.damaged = True
+                continue
+            connection.executemany(
+                "INSERT INTO search (search, rowid, name, path, doc) VALUES ('delete', ?, ?, ?, ?)",
+                [(scope_id * MOST_SYMBOLS + t.ordinal, t.name, t.path, t.doc) for t in search_texts(scope)],
+            )
+        connection.execute(f"DELETE FROM files WHERE id IN ({files})", parameters)
+
+    @staticmethod
+    def _drop_usage(connection: sqlite3.Connection, source: str) -> None:
+        connection.execute("INSERT OR IGNORE INTO touched SELECT receiver FROM mined WHERE source = ?", (source,))
+        connection.execute("DELETE FROM mined WHERE source = ?", (source,))
+        connection.execute("DELETE FROM sources WHERE source = ?", (source,))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One writer at a time, in one transaction that also counts up the generation."""
+        with self._mutex, locked(self.path):
+            self._refresh()
+            connection = self._connection
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.DatabaseError as error:
+                raise self._problem(error) from error
+            finally:
+                self._forget_cached()
+
+    def _problem(self, error: sqlite3.Error) -> IndexProblem:
+        text = str(error)
+        if "disk is full" in text or "disk I/O" in text:
+            return IndexProblem(f"the index {self.path} cannot be written: {text}", "free some space and try again")
+        if "malformed" in text or "not a database" in text:
+            self.damaged = True
+        if "readonly" in text or "unable to open" in text:
+            return IndexProblem(f"the index {self.path} cannot be opened: {text}", "check the folder's permissions")
+        return IndexProblem(f"the index {self.path} failed: {text}", "run: octod index --force")

@@ -1,0 +1,106 @@
+"""Evaluation: ranks by the cut trie equal ranks by full scores, the table has its rows, time is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folds
+import pytest
+from octod.adapters.card import Figure
+from octod.adapters.dataset import DataSet, Plan, Sample, Source, build
+from octod.adapters.evaluate import Condition, Judge, judge_of, measure
+from octod.adapters.identity import BaseModel
+from octod.adapters.prompt import encode_prompt, encode_text, load_tokenizer
+
+MEMBERS = {("folds", False): ("crease", "cut", "fold", "measure", "unfold")}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataSet:
+    """Samples of folds, a third kept apart."""
+    source = Source("origami", tuple(folds.write_usage(tmp_path / "use", 9)))
+    plan = Plan(held_files=0.4, held_functions=0)
+    return build(folds.Index(), folds.LIBRARY, ["folds"], [source], plan=plan, tools=folds.TOOLS)
+
+
+def test_table_has_a_row_for_each_condition_and_kind(data: DataSet) -> None:
+    """The figures are means over the same samples; signatures are hidden where the condition says so."""
+    shown: list[bool] = []
+
+    def judge_for(condition: Condition) -> Judge:
+        def ranks(samples: object, candidates: object) -> list[int]:
+            assert isinstance(samples, list)
+            shown.extend(bool(s.prompt.signatures) for s in samples)
+            return [1 if n % 2 else 4 for n in range(len(samples))]
+
+        return Judge(ranks, lambda samples: [(True, 8.0 * len(s.completion)) for s in samples])
+
+    conditions = [Condition("with"), Condition("without", context=False)]
+    rows, notes = measure(judge_for, conditions, {"": data.evaluation}, MEMBERS, limit=4)
+    assert (
+        Figure("with", "member", 4, top1=0.5, mrr=0.625),
+        Figure("with", "arguments", 4, exact=1.0, bits=8.0),
+        Figure("without", "member", 4, top1=0.5, mrr=0.625),
+        Figure("without", "arguments", 4, exact=1.0, bits=8.0),
+    ) == rows
+    assert [True] * 4 + [False] * 4 == shown
+    assert () == notes
+
+
+def test_member_that_the_index_does_not_list_counts_as_not_found(data: DataSet) -> None:
+    """It stays in the denominator."""
+    judge = Judge(lambda samples, _: [1] * len(samples), lambda samples: [])
+    only = [s for s in data.evaluation if s.kind == "member"]
+    (row,), _ = measure(lambda _: judge, [Condition("c")], {"": only}, {("folds", False): ("fold",)})
+    assert sum(s.member == "fold" for s in only) / len(only) == pytest.approx(row.top1, abs=1e-4)
+
+
+def test_condition_after_the_deadline_is_noted(data: DataSet) -> None:
+    """Not silently missing."""
+    now = iter([0.0, 1.0, 99.0])
+    judge = Judge(lambda samples, _: [1] * len(samples), lambda samples: [(True, 1.0)] * len(samples))
+    _, notes = measure(
+        lambda _: judge,
+        [Condition("a"), Condition("b")],
+        {"": data.evaluation},
+        MEMBERS,
+        seconds=10,
+        clock=lambda: next(now),
+    )
+    assert ("no time left to measure b",) == notes
+
+
+@pytest.mark.train
+def test_ranks_equal_those_of_full_scores(data: DataSet, real_base: BaseModel) -> None:
+    """The cut trie with its shared cache against one forward pass per candidate."""
+    import torch
+    from octod.adapters.lora import load_base
+
+    names = [*MEMBERS["folds", False], "folded", "fo", "sheet_of_paper", "Sheet"]
+    samples = [s for s in data.evaluation if s.kind == "member"][:6]
+    tokenizer = load_tokenizer(real_base.folder / "tokenizer.json")
+    model = load_base(real_base.folder)
+
+    def full(sample: Sample, name: str) -> float:
+        prompt, ids = encode_prompt(tokenizer, sample.prompt, 320), encode_text(tokenizer, name + "(")
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([prompt + ids])).logits[0].log_softmax(-1)
+        return sum(float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(ids))
+
+    expected = []
+    for sample in samples:
+        scores = {name: full(sample, name) for name in names}
+        expected.append(1 + sum(score > scores[sample.member] for score in scores.values()))
+    assert expected == judge_of(real_base.folder, None).ranks(samples, [names] * len(samples))
+
+
+@pytest.mark.train
+def test_argument_bits_equal_those_of_single_passes(data: DataSet, real_base: BaseModel) -> None:
+    """Padding and order change nothing."""
+    samples = [s for s in data.evaluation if s.kind == "arguments"][:20]
+    judge = judge_of(real_base.folder, None)
+    together = judge.arguments(samples)
+    for sample, (right, bits) in zip(samples, together, strict=True):
+        ((right_alone, bits_alone),) = judge.arguments([sample])
+        assert right == right_alone
+        assert bits == pytest.approx(bits_alone, rel=1e-4)
