@@ -2,7 +2,7 @@
 # make test   install what the tests need and run them all (another interpreter: PYTHON=python3.12)
 # make check  ruff and mypy --strict
 # make bench  the tables of the README
-# make docs   write docs/cli.md anew from the commands themselves
+# make docs   write docs/cli.md and the tables of ARCHITECTURE.md anew from the code
 PYTHON ?= python3
 TRY = env OCTOD_HOME=$(CURDIR)/.try/octod .try/bin/octod
 FOLDERS = core indexer adapters daemon lsp cli
@@ -37,4 +37,4 @@ check: .venv/ready
 bench: .venv/ready
 	.venv/bin/python -m bench
 docs: .venv/ready
-	.venv/bin/python docs/commands.py
+	.venv/bin/python docs/commands.py && .venv/bin/python docs/modules.py

@@ -23,12 +23,12 @@ from octod.adapters.samples import (
     Found,
     Plan,
     Sample,
-    ScopeSource,
     Tools,
     argument_list,
 )
 from octod.adapters.signatures import render_signature, required_arguments
 from octod.core.symbols import LibraryId, Member
+from octod.indexer.lookup import ScopeSource
 
 __all__ = ["DataSet", "Plan", "Sample", "Source", "Tools", "build", "files_that_mention"]
 

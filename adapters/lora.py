@@ -141,7 +141,7 @@ def load_base(folder: Path) -> Any:
         from transformers.utils import logging
     except ImportError as error:
         raise TrainingProblem(f"{MISSING}: {error}", INSTALL) from error
-    logging.disable_progress_bar()  # the caller has its own
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the caller has its own bar
     model = AutoModelForCausalLM.from_pretrained(
         str(folder), dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True
     )

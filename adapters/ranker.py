@@ -25,7 +25,7 @@ __all__ = ["FEATURES", "Evidence", "Ranker", "features", "fit"]
 Matrix = npt.NDArray[np.float64]
 
 # Templates of what surrounds a call, each with a weight of its own (octod.indexer.features).
-TEMPLATES = ("assign", "enclosing", "statement", "function", "previous", "before", "other")
+TEMPLATES = ("assign", "enclosing", "keyword", "statement", "function", "previous", "before", "context")
 FEATURES = (
     "count",  # log of the smoothed share of the receiver's calls
     "seen",  # ever called on this receiver anywhere
@@ -34,6 +34,7 @@ FEATURES = (
     "used_here",  # log(1 + times used earlier in the file on the same expression)
     "used_last",  # was the last one used on it
     "used_type",  # log(1 + times used earlier in the file on the same type)
+    "hidden",  # no part of the public API: private, or merely imported
     "private",
     "dunder",
     "callable",
@@ -88,6 +89,7 @@ def features(members: Sequence[Member], evidence: Evidence) -> Matrix:
             math.log1p(here.get(name, 0)),
             float(name == last),
             math.log1p(typed.get(name, 0)),
+            float(not symbol.public),
             float(name.startswith("_")),
             float(name.startswith("__") and name.endswith("__")),
             float(symbol.kind in ("function", "class")),
@@ -112,7 +114,9 @@ def _near(evidence: Evidence, counts: Mapping[str, int]) -> dict[str, dict[str, 
         if not by_member:
             continue
         template = feature.split(":", 1)[0]
-        column = found[template if template in found else "other"]
+        column = found.get(template)
+        if column is None:
+            continue
         background = (sum(by_member.values()) + 0.5) / (total + 1.0)
         # two pseudo-observations at the background's rate keep rare members near zero
         for name in counts:

@@ -10,28 +10,21 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from octod.adapters.prompt import Prompt
 from octod.adapters.signatures import render_signature
-from octod.core.symbols import CallSite, LibraryId, Member, Scope
+from octod.core.symbols import CallSite, Member
+from octod.indexer.lookup import ScopeSource
 
-__all__ = ["LONGEST_ARGUMENTS", "Context", "Found", "Plan", "Sample", "ScopeSource", "Tools", "argument_list"]
+__all__ = ["LONGEST_ARGUMENTS", "Context", "Found", "Plan", "Sample", "Tools", "argument_list"]
 
 Kind = Literal["member", "arguments", "intent"]
 BEFORE = 8192  # characters of file text in a sample; the prompt reads the last few hundred tokens of it
 AFTER = 400
 LONGEST_ARGUMENTS = 240  # characters; a completion holds 48 tokens
-
-
-class ScopeSource(Protocol):
-    """What the index answers; octod.indexer.store.Index is one."""
-
-    def scope(self, qualified: str) -> Scope | None: ...
-    def submodules(self, qualified: str) -> tuple[str, ...]: ...
-    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]: ...
 
 
 @dataclass(frozen=True, slots=True)

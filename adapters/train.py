@@ -25,10 +25,11 @@ from octod.adapters import dataset, evaluate, lora
 from octod.adapters.card import Card, Figure
 from octod.adapters.identity import BaseModel, bundled_base
 from octod.adapters.registry import Adapter, Registry
-from octod.adapters.samples import Plan, ScopeSource, Tools
+from octod.adapters.samples import Plan, Tools
 from octod.adapters.verify import MODULES, base_shapes
 from octod.core.errors import NotInstalled, TrainingProblem
 from octod.core.paths import Paths, private_folder
+from octod.indexer.lookup import ScopeSource
 
 if TYPE_CHECKING:
     from octod.indexer.environment import Distribution, Environment
@@ -300,14 +301,21 @@ def _workspace(paths: Paths, name: str) -> Iterator[Path]:
             yield work
         except KeyboardInterrupt:
             raise  # the checkpoint stays: the same command goes on from it
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            (parent / f"{name}.lock").unlink(missing_ok=True)
+        except BaseException as error:
+            _remove(work, parent / f"{name}.lock")
+            if isinstance(error, OSError):
+                raise TrainingProblem(
+                    f"training stopped: {error}", "free some space or make it writable, or set OCTOD_HOME"
+                ) from error
             raise
-        shutil.rmtree(work, ignore_errors=True)
-        (parent / f"{name}.lock").unlink(missing_ok=True)
+        _remove(work, parent / f"{name}.lock")
     finally:
         os.close(handle)
+
+
+def _remove(work: Path, lock: Path) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    lock.unlink(missing_ok=True)
 
 
 def _conditions(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +52,11 @@ class Paths:
                 folder("XDG_CONFIG_HOME", ".config"),
             )
         if len(os.fsencode(found.socket)) > LONGEST_SOCKET_PATH:
+            # not TMPDIR: an editor and a terminal may have different ones, and must find the same daemon
             import hashlib
 
             short = hashlib.sha256(os.fsencode(found.runtime)).hexdigest()[:12]
-            runtime_folder = Path(tempfile.gettempdir()) / f"octod-{os.getuid()}-{short}"
+            runtime_folder = Path("/tmp") / f"octod-{os.getuid()}-{short}"
             found = cls(found.data, found.cache, found.state, runtime_folder, found.config)
         return found
 

@@ -14,15 +14,14 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from octod.core.errors import DaemonError
 from octod.core.paths import Paths
-from octod.daemon.wire import PROTOCOL, Decoder, Json, WireError, encode, error_from_json, read
+from octod.daemon.wire import PROTOCOL, Decoder, Json, WireError, encode, error_from_json, read, version
 
-__all__ = ["Client", "Connection", "NoAnswer", "WrongVersion", "check_ours", "connect", "peer_uid", "version"]
+__all__ = ["Client", "Connection", "NoAnswer", "WrongVersion", "check_ours", "connect", "peer_uid"]
 
 OnNotification = Callable[[str, Json], None]
 
@@ -36,18 +35,6 @@ class NoAnswer(DaemonError):
 
 class WrongVersion(DaemonError):
     """The daemon is of another version than this client."""
-
-
-@lru_cache
-def version() -> str:
-    """octod's own version."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("octod")
-    except PackageNotFoundError:
-        return "0"
 
 
 def check_ours(path: Path) -> None:

@@ -75,6 +75,7 @@ def hold(paths: Paths, *, patience: float = 0.5) -> Hold | None:
             os.close(lock)
             return None
         time.sleep(_POLL)
+    os.ftruncate(lock, 0)  # the pid of the one before
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         paths.socket.unlink(missing_ok=True)
@@ -123,7 +124,9 @@ def start(
             if pid is not None:
                 return Started(pid, already=True)
             if time.monotonic() > until:
-                raise NoAnswer("a daemon runs and takes no connections", "`octod stop` ends it, also one that hangs")
+                raise NoAnswer(
+                    "a daemon runs and takes no connections", "`octod stop` ends it, also one that hangs"
+                )
             time.sleep(_POLL)
         _spawn(paths, command, until)
         while (pid := _hello(paths, until, mine)) is None:
@@ -211,7 +214,9 @@ def _spawn(paths: Paths, command: Sequence[str], until: float) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise DaemonError(f"the daemon did not start in {error.timeout:.1f} s", f"see {paths.log}") from error
+            raise DaemonError(
+                f"the daemon did not start in {error.timeout:.1f} s", f"see {paths.log}"
+            ) from error
     if ended.returncode != 0:
         raise DaemonError(f"the daemon could not start: {_last_line(paths.log)}", f"see {paths.log}")
 

@@ -19,9 +19,9 @@ from typing import Any
 from octod.core.answers import to_json
 from octod.core.errors import DaemonError, OctodError, UsageError
 from octod.core.paths import Paths
-from octod.daemon.client import peer_uid, version
+from octod.daemon.client import peer_uid
 from octod.daemon.protocol import Document, MakeService, Service
-from octod.daemon.wire import PROTOCOL, Json, UnknownText, WireError, encode, error_to_json, read
+from octod.daemon.wire import PROTOCOL, Json, UnknownText, WireError, encode, error_to_json, read, version
 
 __all__ = ["Document", "Server", "Service"]
 
@@ -106,10 +106,12 @@ class Server:
             return service
 
         def told(task: asyncio.Task[Service]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if task.cancelled():
+                return
+            if (error := task.exception()) is not None:
                 self._failed_at = time.monotonic()
                 log.error("the service could not start", exc_info=error)
-            self._tell_all("changed", {"state": "ready" if not task.cancelled() else "stopping"})
+            self._tell_all("changed", {"state": "ready" if error is None else "failed"})
 
         self._service = asyncio.create_task(start())
         self._service.add_done_callback(told)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from octod.core import errors
@@ -33,6 +34,7 @@ __all__ = [
     "error_from_json",
     "error_to_json",
     "read",
+    "version",
 ]
 
 Json = dict[str, Any]
@@ -41,6 +43,18 @@ PROTOCOL = 1
 # 64 MiB: a document of 10 MB, every character escaped as \uXXXX, still fits.
 LONGEST = 64 * 1024 * 1024
 _HEADER = 4
+
+
+@lru_cache
+def version() -> str:
+    """octod's own version."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("octod")
+    except PackageNotFoundError:
+        return "0"
 
 
 class WireError(DaemonError):

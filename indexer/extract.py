@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import warnings
 from dataclasses import dataclass, field, replace
 
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
-from octod.indexer.docstrings import cleaned, deprecation, summary
+from octod.indexer.docstrings import cleaned, deprecation
 from octod.indexer.extract_class import class_scopes, named_tuple
-from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of
+from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of, settled
 from octod.indexer.reading import Reading, alternatives, doc_of, dotted
 
 __all__ = ["LARGEST_FILE", "extract_module", "merge_stub"]
 
 LARGEST_FILE = 5_000_000  # bytes; the largest hand-written module seen has 1.3 million
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _DUNDERS = {"__version__", "__author__"}
 _TYPE_FORMS = {"Union", "Optional", "Annotated", "Callable", "Literal", "Type"}
 
@@ -106,7 +108,9 @@ class _Module:
         self._names(tree.body)
         self._block(tree.body, weak=False)
         text = doc_of(tree.body)
-        symbols = {name: replace(s, public=self._public(s)) for name, s in self.symbols.items()}
+        for name in self._unneeded():
+            del self.symbols[name]
+        symbols = {name: replace(settled(s), public=self._public(s)) for name, s in self.symbols.items()}
         module = Scope(
             qualified=self.reading.module,
             kind="module",
@@ -119,6 +123,34 @@ class _Module:
             deprecated=deprecation(text),
         )
         return [module, *(scope for scopes in self.classes.values() for scope in scopes)]
+
+    def _unneeded(self) -> list[str]:
+        """Names imported from the standard library that nothing here shows: a third of all symbols are such."""
+        if self.reading.is_package or self.reading.is_stub:
+            return []
+        exported = self.exported or set()
+        imported = [s for s in self.symbols.values() if s.kind == "alias" and s.target and s.name not in exported]
+        candidates = {s.name for s in imported if (s.target or "").split(".", 1)[0] in sys.stdlib_module_names}
+        if not candidates:
+            return []
+        own = self.reading.module.split(".", 1)[0]
+        if own in sys.stdlib_module_names:
+            return []
+        shown: set[str] = set()
+        for symbols in (self.symbols, *(scope.symbols for scopes in self.classes.values() for scope in scopes)):
+            for symbol in symbols.values():
+                for parameters, returns in ((symbol.parameters or (), symbol.returns), *symbol.overloads):
+                    shown.update(_WORD.findall(returns or ""))
+                    for parameter in parameters:
+                        if parameter.annotation:
+                            shown.update(_WORD.findall(parameter.annotation))
+                if symbol.target and symbol.name not in candidates:
+                    shown.add(symbol.target.split(".", 1)[0])
+        for scopes in self.classes.values():
+            for scope in scopes:
+                for base in scope.bases:
+                    shown.update(_WORD.findall(base))
+        return sorted(candidates - shown)
 
     def _names(self, block: list[ast.stmt]) -> None:
         """First look: what the module's names are, so that types in docstrings can be told from prose."""

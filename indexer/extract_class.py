@@ -13,6 +13,7 @@ from octod.indexer.extract_function import (
     decorations,
     function_symbol,
     parameters_of,
+    settled,
     statements,
 )
 from octod.indexer.reading import Reading, alternatives, doc_of, dotted
@@ -284,6 +285,8 @@ def _method_symbols(reading: Reading, body: _Body) -> None:
         done.add(name)
         if name in ("__init__", "__new__"):
             body.constructors[name] = symbol.parameters or ()
+    for name in overloaded:
+        body.symbols[name] = settled(body.symbols[name])
     for name in ("__init__", "__new__"):
         if name in overloaded and name not in done:
             body.constructors[name] = body.symbols[name].parameters or ()

@@ -11,7 +11,7 @@ from octod.core.symbols import Parameter, Symbol
 from octod.indexer.docstrings import cleaned, deprecation, return_type
 from octod.indexer.reading import Reading, doc_of, dotted, literal_type
 
-__all__ = ["add_overload", "decorations", "function_symbol", "parameters_of", "statements"]
+__all__ = ["add_overload", "decorations", "function_symbol", "parameters_of", "settled", "statements"]
 
 MOST_OVERLOADS = 50
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -106,6 +106,27 @@ def add_overload(earlier: Symbol | None, overload: Symbol) -> Symbol:
         return earlier
     one = (overload.parameters or (), overload.returns)
     return replace(earlier, overloads=(*earlier.overloads, one), doc=earlier.doc or overload.doc)
+
+
+def settled(symbol: Symbol) -> Symbol:
+    """An overloaded function with that overload first that the plainest call means: the one that requires least.
+
+    ``read_csv(path)`` is the overload with ``iterator: Literal[False] = ...``, not the one that needs ``Literal[True]``.
+    """
+    if not symbol.overloads:
+        return symbol
+    # With an implementation its own parameters come first and the overloads hold all there are.
+    implemented = symbol.overloads[0][1] == symbol.returns and symbol.overloads[0][0] != symbol.parameters
+    every = list(symbol.overloads) if implemented else [(symbol.parameters or (), symbol.returns), *symbol.overloads]
+    best = min(range(len(every)), key=lambda number: sum(map(_required, every[number][0])))
+    every.insert(0, every.pop(best))
+    if implemented:
+        return replace(symbol, returns=every[0][1], overloads=tuple(every))
+    return replace(symbol, parameters=every[0][0], returns=every[0][1], overloads=tuple(every[1:]))
+
+
+def _required(parameter: Parameter) -> bool:
+    return parameter.default is None and parameter.kind not in ("vararg", "kwarg")
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -102,12 +102,20 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Table:
-    """The module frame of a block, every frame by dotted name, the calls in reading order, and the cursor's place."""
+    """What one block says.
+
+    ``frames`` are the functions and classes by dotted name, ``nested`` the frames of comprehensions by their node;
+    ``calls`` are calls of attributes in reading order, ``bare`` those of plain names; ``cursor_calls`` says how many of
+    the former stand before ``cursor``.
+    """
 
     module: Frame
     frames: dict[str, Frame]
     calls: list[Call]
+    bare: list[Call] = field(default_factory=list)
+    nested: dict[ast.AST, Frame] = field(default_factory=dict)
     cursor: Call | None = None
+    cursor_calls: int = 0
 
 
 def table_of(block: Block) -> Table:
@@ -422,6 +430,7 @@ class _Reader:
     def at_cursor(self, receiver: ast.expr | None, outer: ast.Call | None, keyword: str) -> None:
         use = Use(self.frame, self.order, self.branch)
         self.table.cursor = Call(receiver, MARK, None, use, self.statement, outer, keyword)
+        self.table.cursor_calls = len(self.table.calls)
 
     def expression(self, node: ast.expr, outer: ast.Call | None, keyword: str) -> None:
         kind = type(node)
@@ -466,6 +475,9 @@ class _Reader:
                 )
         else:
             self.expression(function, outer, keyword)
+            if isinstance(function, ast.Name):
+                use = Use(self.frame, self.order, self.branch)
+                self.table.bare.append(Call(None, function.id, node, use, self.statement, outer, keyword))
         for argument in node.args:
             self.expression(argument, node, "")
         for given in node.keywords:
@@ -476,6 +488,7 @@ class _Reader:
     ) -> None:
         frame = self.frame
         self.frame = Frame("comprehension", frame.name, node, frame, self.order, self.branch)
+        self.table.nested[node] = self.frame
         for generator in node.generators:
             self.target(generator.target, "iterate", generator.iter)
         if isinstance(node, ast.DictComp):

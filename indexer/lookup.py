@@ -41,7 +41,7 @@ class ScopeSource(Protocol):
         """The module or class of that name."""
 
     def submodules(self, qualified: str) -> tuple[str, ...]:
-        """The dotted names of the modules directly in a package."""
+        """The names (last parts) of the modules directly in a package."""
 
     def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
         """Which distributions provide a top-level import name."""
@@ -423,11 +423,11 @@ def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
     seen: set[str] = set()
     _collect(source, target.qualified, found, seen, 0)
     library = target.scope.library if target.scope else _NO_LIBRARY
-    for submodule in source.submodules(target.qualified):
-        name = submodule.rpartition(".")[2]
+    for name in source.submodules(target.qualified):
         if name not in found:
-            symbol = Symbol(name, "module", target=submodule, public=not name.startswith("_"))
-            scope = source.scope(submodule)
+            qualified = f"{target.qualified}.{name}"
+            symbol = Symbol(name, "module", target=qualified, public=not name.startswith("_"))
+            scope = source.scope(qualified)
             found[name] = Member(symbol, target.qualified, scope.library if scope else library)
     return tuple(found.values())
 

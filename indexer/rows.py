@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from octod.core.symbols import LibraryId, Parameter, ParameterKind, Scope, Symbol, SymbolKind
 from octod.indexer.docstrings import summary
 
-__all__ = ["Row", "SearchText", "decode_row", "encode_scope", "search_texts"]
+__all__ = ["MOST_SYMBOLS", "Row", "SearchText", "StoredSymbols", "decode_row", "encode_scope", "search_texts"]
 
 MOST_SYMBOLS = 4_096  # of one scope that search can tell apart
 _LEVEL = 4  # of zlib: 3 is 2 % larger, 6 takes twice as long
@@ -56,8 +57,16 @@ class Row:
 
 def encode_scope(scope: Scope) -> Row:
     """The row of a scope; its library is the row's owner and not part of it."""
-    symbols = [_packed(symbol) for symbol in scope.symbols.values()]
-    head = [symbols, list(scope.bases), list(scope.stars), int(scope.dynamic), scope.deprecated]
+    ordered = _ordered(scope)
+    symbols = [_packed(symbol) for symbol in ordered if not _is_plain_alias(symbol)]
+    aliases: dict[str, list[str]] = {}
+    for symbol in ordered:
+        if _is_plain_alias(symbol):
+            parent, _, last = (symbol.target or "").rpartition(".")
+            name = last if symbol.name == last else f"{symbol.name}={last}"
+            aliases.setdefault(parent, []).append(f"+{name}" if symbol.public else name)
+    grouped = {parent: " ".join(names) for parent, names in aliases.items()}
+    head = [symbols, grouped, list(scope.bases), list(scope.stars), int(scope.dynamic), scope.deprecated]
     documented = {s.name: s.doc for s in scope.symbols.values() if s.doc}
     if scope.doc:
         documented[""] = scope.doc
@@ -68,7 +77,7 @@ def encode_scope(scope: Scope) -> Row:
         data=_deflated(head),
         docs=_deflated(documented) if documented else b"",
         search=search_texts(scope),
-        symbols=len(symbols),
+        symbols=len(scope.symbols),
     )
 
 
@@ -77,7 +86,7 @@ def decode_row(
 ) -> Scope:
     """The scope of a row; empty ``docs`` gives one without docstrings.  Raises ValueError on damaged bytes."""
     try:
-        symbols, bases, stars, dynamic, deprecated = _inflated(data)
+        symbols, aliases, bases, stars, dynamic, deprecated = _inflated(data)
         documented = _inflated(docs) if docs else {}
         return Scope(
             qualified=qualified,
@@ -86,7 +95,7 @@ def decode_row(
             file=file,
             doc=documented.get("", ""),
             bases=tuple(bases),
-            symbols={packed[0]: _unpacked(packed, documented.get(packed[0], "")) for packed in symbols},
+            symbols=StoredSymbols(symbols, aliases, documented),
             stars=tuple(stars),
             dynamic=bool(dynamic),
             deprecated=deprecated,
@@ -95,12 +104,69 @@ def decode_row(
         raise ValueError(f"{qualified}: damaged row ({error})") from error
 
 
+class StoredSymbols(Mapping[str, Symbol]):
+    """A scope's symbols, each made when it is first asked for: most questions are about one of hundreds."""
+
+    __slots__ = ("_docs", "_made", "_packed")
+
+    def __init__(self, packed: list[list[Any]], aliases: dict[str, str], docs: dict[str, str]) -> None:
+        self._packed: dict[str, Any] = {one[0]: one for one in packed}
+        for parent, names in aliases.items():
+            for name in names.split(" "):
+                bound, _, last = name.lstrip("+").partition("=")
+                last = last or bound
+                self._packed[bound] = (f"{parent}.{last}" if parent else last, name[0] == "+")
+        self._docs = docs
+        self._made: dict[str, Symbol] = {}
+
+    def __getitem__(self, name: str) -> Symbol:
+        try:
+            return self._made[name]
+        except KeyError:
+            packed = self._packed[name]
+        if isinstance(packed, tuple):
+            made = Symbol(name, "alias", target=packed[0], public=packed[1])
+        else:
+            made = _unpacked(packed, self._docs.get(name, ""))
+        self._made[name] = made
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and dict(self) == dict(other)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _ordered(scope: Scope) -> list[Symbol]:
+    """The symbols in the order of a stored row: aliases last, those of one module together."""
+    parents: dict[str, int] = {}
+    plain = [s for s in scope.symbols.values() if not _is_plain_alias(s)]
+    aliases = [s for s in scope.symbols.values() if _is_plain_alias(s)]
+    for alias in aliases:
+        parents.setdefault((alias.target or "").rpartition(".")[0], len(parents))
+    return plain + sorted(aliases, key=lambda s: parents[(s.target or "").rpartition(".")[0]])
+
+
+def _is_plain_alias(symbol: Symbol) -> bool:
+    return symbol.kind == "alias" and bool(symbol.target) and not symbol.doc and not symbol.deprecated
+
+
 def search_texts(scope: Scope) -> tuple[SearchText, ...]:
     """What of a scope can be searched: public functions, classes and properties on a path without private parts."""
     if any(part.startswith("_") for part in scope.qualified.split(".")):
         return ()
     found = []
-    for ordinal, symbol in enumerate(scope.symbols.values()):
+    for ordinal, symbol in enumerate(_ordered(scope)):
         if not symbol.public or ordinal >= MOST_SYMBOLS or symbol.kind == "attribute":
             continue
         found.append(SearchText(ordinal, _words(symbol.name), scope.qualified, summary(symbol.doc)))

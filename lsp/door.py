@@ -22,7 +22,7 @@ _NOT_INITIALIZED = -32002  # JSON-RPC codes as LSP 3.17 reserves them
 
 def open_door(source: int, target: int, command: Sequence[str] | None) -> int:
     """Serve a session that is read from one file descriptor and written to the other; the exit code."""
-    from octod.daemon.client import version
+    from octod.daemon.wire import version
 
     output = os.dup(target)
     if target == 1:

@@ -18,8 +18,9 @@ from octod.core.answers import Ghost, Hover, Menu, SignatureHelp, from_json
 from octod.core.errors import OctodError
 from octod.core.paths import Paths
 from octod.core.text import Edit, Position
-from octod.daemon.client import NoAnswer, version
+from octod.daemon.client import NoAnswer
 from octod.daemon.protocol import Document
+from octod.daemon.wire import version
 from octod.lsp import render
 from octod.lsp.capabilities import choose_encoding, dig
 from octod.lsp.documents import Documents, Snapshot, path_of

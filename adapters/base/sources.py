@@ -78,8 +78,8 @@ def permissive_licence(metadata: str) -> str | None:
     if any(_RESTRICTED.search(text) for text in (*named, field)):
         return None
     for text in (*named, field):
-        if _PERMISSIVE.search(text):
-            return text
+        if match := _PERMISSIVE.search(text):
+            return text if len(text) <= 50 else match.group()  # some fields hold the licence's whole text
     return None
 
 

@@ -11,23 +11,11 @@ from __future__ import annotations
 
 import ast
 import keyword
+from collections.abc import Callable
 from copy import copy
 
-from octod.daemon.engines.syntax import (
-    CLOSES,
-    CONSTANTS,
-    DEEPEST,
-    LAMBDA_HEAD,
-    OPERATOR_STARTS,
-    OPERATORS,
-    PARTIAL_NUMBER,
-    STRING_PREFIXES,
-    WHOLE_NUMBER,
-    Frame,
-    Kind,
-    Rules,
-    parsed,
-)
+from octod.daemon.engines import syntax
+from octod.daemon.engines.syntax import Frame, Kind, Rules, parsed
 
 __all__ = ["ArgumentList", "Rules"]
 
@@ -50,8 +38,7 @@ class ArgumentList:
         self.text = ""  # everything read
         self.done = False
         self._state = "operand"
-        self._lexeme = ""
-        self._quote = ""
+        self._lexeme = self._quote = ""
         self._escaped = False
         self._last = ""  # kind of the last operand: name, value, constant, string, display
         self._sole = False  # the name being read may turn out to be a keyword
@@ -85,29 +72,9 @@ class ArgumentList:
         return True
 
     def _step(self, c: str) -> bool:
-        match self._state:
-            case "operand":
-                return self._operand(c)
-            case "after":
-                return self._after(c)
-            case "name":
-                return self._name(c)
-            case "string":
-                return self._string(c)
-            case "attribute":
-                return self._attribute(c)
-            case "number":
-                return self._number(c)
-            case "operator":
-                return self._operator(c)
-            case "word":
-                return self._word(c)
-            case "equal":
-                return self._equal(c)
-            case "star":
-                return self._star(c)
-            case _:
-                return self._lambda(c)
+        # The state is the name of the method below that reads on from it, so that a copy of self has its own.
+        read: Callable[[str], bool] = getattr(self, f"_{self._state}")
+        return read(c)
 
     # -- where an operand is due
 
@@ -128,7 +95,7 @@ class ArgumentList:
             self._sole = frame.kind == "call" and not frame.started
             self._state, self._lexeme = "name", c
             return self._starts_name()
-        if not self._begin(frame):
+        if frame.star and not frame.started or not self._begin(frame):  # only names are unpacked
             return False
         if c in "'\"":
             return self._open_string("", c)
@@ -144,15 +111,16 @@ class ArgumentList:
 
     def _begin(self, frame: Frame) -> bool:
         """An operand that is no keyword's name begins; in a call that may be a positional argument too many."""
-        if not frame.started and frame.kind == "call" and not frame.star:
-            if frame.keyworded or (frame is self.frames[0] and self._full(frame)):
-                return False
+        plain = not frame.started and frame.kind == "call" and not frame.star
+        if plain and self._only_keywords(frame):
+            return False
         frame.started, frame.optional = True, False
         return True
 
-    def _full(self, top: Frame) -> bool:
+    def _only_keywords(self, call: Frame) -> bool:
+        """No more positional arguments: a keyword was given, or the signature has none left."""
         limit = self.rules.constraint.positional
-        return 0 <= limit <= top.positional
+        return call.keyworded or (call is self.frames[0] and 0 <= limit <= call.positional)
 
     def _star(self, c: str) -> bool:
         frame = self.frames[-1]
@@ -162,10 +130,7 @@ class ArgumentList:
             frame.star = "**"
             self._expect_operand(may_gap=False, words=False)
             return True
-        positional = frame.kind == "call" and (
-            frame.keyworded or (frame is self.frames[0] and self._full(frame))
-        )
-        if positional or frame.mode == "dict":
+        if frame.mode == "dict" or (frame.kind == "call" and self._only_keywords(frame)):
             return False
         frame.star = "*"
         self._expect_operand(may_gap=False, words=False)
@@ -181,7 +146,7 @@ class ArgumentList:
         if (word + c).isidentifier():
             self._lexeme = word + c
             return self._starts_name()
-        if c in "'\"" and word.lower() in STRING_PREFIXES:
+        if c in "'\"" and word.lower() in syntax.STRING_PREFIXES:
             return self._begin(frame) and self._open_string(word, c)
         if c == "=" and self._sole and not frame.star:
             self._state = "equal"
@@ -194,22 +159,19 @@ class ArgumentList:
                 return self._lambda(c)
             self._expect_operand(may_gap=True, words=True)
             return c == " " and self._operand(c)
-        return (
-            self._is_value(word)
-            and self._begin(frame)
-            and self._end("constant" if word in CONSTANTS else "name", c)
-        )
+        kind = "constant" if word in syntax.CONSTANTS else "name"
+        return self._is_value(word) and self._begin(frame) and self._end(kind, c)
 
     def _starts_name(self) -> bool:
         text, frame = self._lexeme, self.frames[-1]
         if self._sole and not frame.star:
             if self._starts_keyword(text, frame):
                 return True
-            if frame.keyworded or (frame is self.frames[0] and self._full(frame)):
+            if self._only_keywords(frame):
                 return False
         if self._words and any(w.startswith(text) for w in ("not", "lambda")):
             return True
-        if any(p.startswith(text.lower()) for p in STRING_PREFIXES):
+        if any(p.startswith(text.lower()) for p in syntax.STRING_PREFIXES):
             return True
         return self.rules.starts_value(text) or any(n.startswith(text) for f in self.frames for n in f.locals)
 
@@ -249,7 +211,7 @@ class ArgumentList:
     def _lambda(self, c: str) -> bool:
         if c != ":":
             self._lexeme += c
-            return LAMBDA_HEAD.fullmatch(self._lexeme) is not None
+            return syntax.LAMBDA_HEAD.fullmatch(self._lexeme) is not None
         names = [n.strip() for n in self._lexeme.split(",")] if self._lexeme.strip() else []
         if len(set(names)) != len(names) or not all(
             n.isidentifier() and not keyword.iskeyword(n) for n in names
@@ -281,10 +243,10 @@ class ArgumentList:
         )
 
     def _number(self, c: str) -> bool:
-        if PARTIAL_NUMBER.fullmatch(self._lexeme + c):
+        if syntax.PARTIAL_NUMBER.fullmatch(self._lexeme + c):
             self._lexeme += c
             return True
-        return WHOLE_NUMBER.fullmatch(self._lexeme) is not None and self._end("constant", c)
+        return syntax.WHOLE_NUMBER.fullmatch(self._lexeme) is not None and self._end("constant", c)
 
     def _end(self, kind: str, c: str) -> bool:
         """The operand before ``c`` is complete."""
@@ -325,10 +287,10 @@ class ArgumentList:
         return self._lexeme.isidentifier() and not keyword.iskeyword(self._lexeme) and self._end("name", c)
 
     def _operator(self, c: str) -> bool:
-        if self._lexeme + c in OPERATOR_STARTS:
+        if self._lexeme + c in syntax.OPERATOR_STARTS:
             self._lexeme += c
             return True
-        if self._lexeme not in OPERATORS:
+        if self._lexeme not in syntax.OPERATORS:
             return False
         self._expect_operand(may_gap=True, words=False)
         return self._operand(c)
@@ -364,7 +326,7 @@ class ArgumentList:
     def _open(self, kind: Kind) -> bool:
         self.frames.append(Frame(kind))
         self._expect_operand(may_gap=False, words=True)
-        return len(self.frames) <= DEEPEST
+        return len(self.frames) <= syntax.DEEPEST
 
     def _colon(self, frame: Frame) -> bool:
         if frame.conditional or frame.kind not in ("subscript", "brace"):
@@ -418,7 +380,7 @@ class ArgumentList:
         return self._end_item(frame) and self._pop(frame, c)
 
     def _pop(self, frame: Frame, c: str) -> bool:
-        if CLOSES[frame.kind] != c:
+        if syntax.CLOSES[frame.kind] != c:
             return False
         if len(self.frames) == 1:
             self.done = self._complete(frame)

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from octod.adapters.mixture import load, stack
 from octod.core.errors import AdapterRefused
-from octod.daemon.engines.graph import FUSED, Shape
+from octod.daemon.engines.shape import FUSED, Shape
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
     from octod.adapters.mixture import Factors, Mixture
 
     Array = npt.NDArray[np.float32]
@@ -48,7 +47,7 @@ class Decoder:
     """Next-token logits for token sequences under a mixture; what a former call has read is not read again."""
 
     def __init__(self, path: Path, shape: Shape, threads: int = 2) -> None:
-        import onnxruntime as ort
+        import onnxruntime as ort  # type: ignore[import-untyped]
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -146,7 +145,7 @@ class Decoder:
         """Logits after every node of a tree that grows from ``tokens``: (nodes, vocabulary), one forward.
 
         ``parents[n]`` is the index of node n's parent, smaller than n, or -1 for the end of ``tokens``. At most
-        graph.TREE_SLOTS nodes. The tree is not kept.
+        shape.TREE_SLOTS nodes. The tree is not kept.
         """
         import numpy as np
 

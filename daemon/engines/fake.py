@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeEngine"]
 
-# Slightly likelier, so that an answer ends: the closing bracket most of all.
-_LIKELIER = {")": 4.0, '"': 3.0, "=": 2.0, ",": 1.0}
+# Likelier or less so, that an answer may end: the closing bracket most of all, blanks and stars least.
+_LIKELIER = {")": 4.0, '"': 3.0, ",": 2.0, "=": 1.0, " ": -5.0, "\n": -5.0, "*": -5.0}
 
 
 class FakeEngine:
@@ -90,11 +90,17 @@ class FakeEngine:
         """The shortest list its liking for brackets and quotes leads to."""
         await self._note("generate", prompt, mixture)
         until = time.monotonic() + deadline
-        logits = _uniform()
-        for text, more in _LIKELIER.items():
-            logits[ord(text)] += more
+
+        def logits(made: list[int]) -> Array:
+            found = _uniform()
+            for text, more in _LIKELIER.items():
+                found[ord(text)] += more
+            if made.count(ord('"')) % 2:  # inside a string nothing but its end
+                found[ord('"')] += 10.0
+            return found
+
         return generate(
-            lambda made: logits,
+            logits,
             _vocabulary(),
             constraint,
             lambda: time.monotonic() < until,

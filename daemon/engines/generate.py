@@ -218,7 +218,8 @@ def score(
     scores: list[float] = []
     at = 0
     while at < len(candidates):
-        trie, group = Trie(), []
+        trie = Trie()
+        group: list[tuple[list[int], list[int]]] = []
         while at < len(candidates):
             tokens = list(candidates[at][:MOST_TOKENS])
             inner = tokens if end != "none" else tokens[:-1]

@@ -15,19 +15,18 @@ attends causally over buffer slots, so a parent must stand before its children.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from octod.adapters.identity import BaseModel
 from octod.core.errors import EngineProblem
 from octod.core.paths import private_folder
+from octod.daemon.engines.shape import FUSED, Shape, read_shape
 from octod.daemon.engines.weights import open_checkpoint
 
 if TYPE_CHECKING:
@@ -37,124 +36,10 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["FUSED", "Shape", "build_graph", "cached_graph", "read_shape"]
+__all__ = ["build_graph", "cached_graph"]
 
 # Part of the cache key: raise it whenever the graph below changes.
 GRAPH_VERSION = 1
-
-# Buffer slots beyond the context, for the branches of a candidate tree; positions stay below the context.
-TREE_SLOTS = 128
-
-# A context longer than this only costs memory here: prompts are a few hundred tokens.
-LONGEST_CONTEXT = 2048
-
-# The fused linears, and the checkpoint's linears they are made of, in the order of their outputs.
-FUSED: Mapping[str, tuple[str, ...]] = {
-    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "o": ("self_attn.o_proj",),
-    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
-    "down": ("mlp.down_proj",),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The dimensions of a model, from its config.json."""
-
-    family: str
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    inner: int
-    vocabulary: int
-    context: int
-    epsilon: float
-    tied: bool
-    theta: float
-    rope: tuple[tuple[str, float], ...] = ()  # llama3's or linear's scaling figures
-
-    @property
-    def capacity(self) -> int:
-        """Slots of the key/value buffers."""
-        return self.context + TREE_SLOTS
-
-    def linear(self, part: str) -> tuple[int, int]:
-        """(inputs, outputs) of one of the seven linears, such as ``mlp.down_proj``."""
-        query, key = self.heads * self.head_size, self.kv_heads * self.head_size
-        return {
-            "self_attn.q_proj": (self.hidden, query),
-            "self_attn.k_proj": (self.hidden, key),
-            "self_attn.v_proj": (self.hidden, key),
-            "self_attn.o_proj": (query, self.hidden),
-            "mlp.gate_proj": (self.hidden, self.inner),
-            "mlp.up_proj": (self.hidden, self.inner),
-            "mlp.down_proj": (self.inner, self.hidden),
-        }[part]
-
-    def fused(self, name: str) -> tuple[int, int]:
-        """(inputs, outputs) of a fused linear."""
-        sizes = [self.linear(part) for part in FUSED[name]]
-        return sizes[0][0], sum(out for _, out in sizes)
-
-
-def read_shape(folder: Path) -> Shape:
-    """The dimensions in ``folder/config.json``; EngineProblem says what is not supported."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineProblem(f"cannot read {path}", "point to a complete checkpoint folder") from error
-    try:
-        family = config["model_type"]
-        if family not in ("llama", "qwen2", "qwen3"):
-            raise EngineProblem(f"{folder} is a {family} model", "use a Llama, Qwen2 or Qwen3 checkpoint")
-        if config.get("hidden_act", "silu") != "silu" or config.get("use_sliding_window"):
-            raise EngineProblem(
-                f"{folder} has an activation or attention that is not built", "use another checkpoint"
-            )
-        heads = config["num_attention_heads"]
-        head_size = config.get("head_dim") or config["hidden_size"] // heads
-        if head_size % 16:
-            # What GroupQueryAttention's rotation is written for; published models have 64, 80, 96 or 128.
-            raise EngineProblem(
-                f"{folder} has heads of {head_size}, not a multiple of 16", "use another checkpoint"
-            )
-        rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind not in ("default", "linear", "llama3"):
-            raise EngineProblem(
-                f"{folder} has {kind} positions, which are not built", "use another checkpoint"
-            )
-        figures = (
-            ()
-            if kind == "default"
-            else tuple(
-                sorted(
-                    (k, float(v)) for k, v in rope.items() if isinstance(v, int | float) and k != "rope_theta"
-                )
-            )
-        )
-        return Shape(
-            family=family,
-            layers=config["num_hidden_layers"],
-            hidden=config["hidden_size"],
-            heads=heads,
-            kv_heads=config.get("num_key_value_heads") or heads,
-            head_size=head_size,
-            inner=config["intermediate_size"],
-            vocabulary=config["vocab_size"],
-            context=min(config.get("max_position_embeddings", 2048), LONGEST_CONTEXT),
-            epsilon=config.get("rms_norm_eps", 1e-6),
-            tied=config.get("tie_word_embeddings", family != "llama"),
-            theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
-            rope=figures,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EngineProblem(
-            f"{path} lacks or misuses {error}", "point to a complete checkpoint folder"
-        ) from error
 
 
 def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
@@ -243,14 +128,15 @@ class _Builder:
         from onnx import TensorProto, helper
 
         s, number = self.shape, TensorProto.FLOAT
-        for name, kind, dims in (
+        shapes: tuple[tuple[str, int, list[int | str | None]], ...] = (
             ("ids", TensorProto.INT64, ["new"]),
             ("positions", TensorProto.INT64, [1, "new"]),
             ("bias", number, [1, 1, "new", "total"]),
             ("rows", TensorProto.INT64, ["picked"]),
             ("last", TensorProto.INT32, [1]),
             ("total", TensorProto.INT32, [1]),
-        ):
+        )
+        for name, kind, dims in shapes:
             self.inputs.append(helper.make_tensor_value_info(name, kind, dims))
         cos, sin = rope_tables(s)
         self.store("cos", cos)

@@ -35,7 +35,9 @@ _BUILTINS = frozenset(
 )
 CONSTANTS = frozenset(("True", "False", "None"))
 STRING_PREFIXES = frozenset(("r", "b", "f", "u", "rb", "br", "fr", "rf"))
-OPERATORS = frozenset("+ - * / // % ** @ & | ^ << >> < > <= >= == !=".split())
+OPERATORS = frozenset(
+    ("+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>", "<", ">", "<=", ">=", "==", "!=")
+)
 OPERATOR_STARTS = OPERATORS | {"=", "!"}
 _EXPONENT = r"(?:[eE][+-]?[0-9]*)?"
 PARTIAL_NUMBER = re.compile(

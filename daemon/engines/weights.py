@@ -81,7 +81,7 @@ class Weights(Mapping[str, "Array"]):
 
         kind, shape, begin = self._tensors[name]
         count = math.prod(shape)
-        raw = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}[kind]
+        raw: np.dtype[Any] = np.dtype({"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[kind])
         data = np.frombuffer(self._map, raw, count, self._start + begin) if count else np.zeros(0, raw)
         if kind == "BF16":  # bf16 is the upper half of an fp32
             return (data.astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(shape)

@@ -27,9 +27,8 @@ from octod.core.errors import AdapterRefused, EngineProblem, OctodError
 from octod.daemon.engines.protocol import CallConstraint, Ending, Generated, Mixture, Prompt
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from octod.daemon.engines.decoder import Decoder
+    from tokenizers import Tokenizer
 
 __all__ = ["LARGEST_MESSAGE", "main", "pack", "unpack"]
 
@@ -146,10 +145,7 @@ class _Worker:
                     job, _prompt(message), message["candidates"], _mixture(message), message["end"]
                 )
             case "generate":
-                constraint = CallConstraint(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in message["constraint"].items()}
-                )
-                return asdict(self.generate(job, _prompt(message), constraint, _mixture(message)))
+                return asdict(self.generate(job, _prompt(message), _constraint(message), _mixture(message)))
             case op:
                 raise EngineProblem(
                     f"the engine does not know {op!r}", "restart octod: `octod stop`, `octod start`"
@@ -175,7 +171,7 @@ class _Worker:
         path, shape = cached_graph(base, cache)
         try:
             self.decoder = Decoder(path, shape, threads)
-        except Exception as error:  # onnxruntime's errors have no common root
+        except Exception as error:  # noqa: BLE001  # onnxruntime's errors have no common root
             print(f"engine: {path} does not load, it is made again: {error}", file=sys.stderr, flush=True)
             shutil.rmtree(path.parent)
             path, shape = cached_graph(base, cache)
@@ -202,7 +198,7 @@ class _Worker:
         scored too (the same ones for all candidates)."""
         from octod.adapters.prompt import encode_text
         from octod.daemon.engines.generate import Trie, score
-        from octod.daemon.engines.graph import TREE_SLOTS
+        from octod.daemon.engines.shape import TREE_SLOTS
 
         decoder = self._open()
         assert self.tokenizer is not None
@@ -255,6 +251,11 @@ def _prompt(message: dict[str, Any]) -> Prompt:
     return Prompt(fields["before"], tuple(fields["signatures"]), fields["line"], fields["after"])
 
 
+def _constraint(message: dict[str, Any]) -> CallConstraint:
+    fields: dict[str, Any] = {k: tuple(v) if type(v) is list else v for k, v in message["constraint"].items()}
+    return CallConstraint(**fields)
+
+
 def _mixture(message: dict[str, Any]) -> Mixture:
     return tuple((str(name), float(weight)) for name, weight in message["mixture"])
 
@@ -301,7 +302,7 @@ def main() -> None:
         except OctodError as error:
             kind = "refused" if isinstance(error, AdapterRefused) else "problem"
             send({"id": number, "error": kind, "message": error.message, "hint": error.hint})
-        except Exception as error:  # answered, so that one bad request does not end the engine
+        except Exception as error:  # noqa: BLE001  # answered, so that one bad request does not end the engine
             hint = "see the daemon's log: `octod logs`"
             send(
                 {

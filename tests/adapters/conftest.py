@@ -78,11 +78,12 @@ def real_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     from octod.adapters.base.tokenizer import save_tokenizer, train_tokenizer
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    torch.set_num_threads(1)  # the model is so small that threads only wait for each other
     folder = tmp_path_factory.mktemp("real") / "random-llama"
     texts = [folds.usage(number) for number in range(20)] + ["folds.fold(paper, times=1)\nfolds.Sheet(width)\n"] * 9
     save_tokenizer(train_tokenizer(texts, 700), folder, 512)
     torch.manual_seed(0)
     wide = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "vocab_size": 700}
-    model = LlamaForCausalLM(LlamaConfig(**(CONFIG | wide)))
+    model = LlamaForCausalLM(LlamaConfig.from_dict(CONFIG | wide))
     model.save_pretrained(folder)
     return BaseModel.of(folder)

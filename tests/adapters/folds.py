@@ -7,8 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from octod.adapters.samples import ScopeSource, Tools
+from octod.adapters.samples import Tools
 from octod.core.symbols import CallSite, LibraryId, Member, Parameter, Scope, Symbol
+from octod.indexer.lookup import ScopeSource
 
 LIBRARY = LibraryId("folds", "1.2.0", "")
 VALUES = ("paper", "sheet", "card", "leaf", "page", "foil", "cloth", "board")

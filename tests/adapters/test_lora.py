@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import folds
 import numpy as np
 import pytest
 from octod.adapters import mixture
-from octod.adapters.dataset import DataSet, Plan, Sample, Source, build
+from octod.adapters.dataset import DataSet, Plan, Source, build
 from octod.adapters.identity import BaseModel
 from octod.adapters.lora import Hyperparameters, Step, load_base, train
 from octod.adapters.prompt import encode_prompt, load_tokenizer
@@ -34,9 +33,9 @@ def data(tmp_path: Path) -> DataSet:
 def test_loss_falls_and_the_adapter_is_sound(data: DataSet, real_base: BaseModel, tmp_path: Path) -> None:
     """Forty steps on a random base; the folder passes the registry's checks with that base's shapes."""
     steps: list[Step] = []
-    outcome = train(real_base, data.train, tmp_path, parameters=replace(SHORT, steps=40), progress=steps.append)
+    outcome = train(real_base, data.train, tmp_path, parameters=replace(SHORT, steps=40, rate=2e-2), progress=steps.append)
     assert 40 == outcome.steps == len(steps)
-    assert outcome.loss < 0.6 * steps[0].loss
+    assert outcome.loss < steps[0].loss - 0.4
     assert [s.share for s in steps] == sorted(s.share for s in steps)
     config = check_folder(outcome.folder, base=real_base, carded=False)
     assert (4, 2.0, "random-llama") == (config.rank, config.scaling, config.base_name)
@@ -159,5 +158,6 @@ def test_every_sample_is_seen_once_an_epoch(data: DataSet, monkeypatch: pytest.M
 
 def test_samples_without_text_after_the_cursor_train_too(real_base: BaseModel, tmp_path: Path, data: DataSet) -> None:
     """An empty file, an empty signature list."""
-    empty: Callable[[Sample], Sample] = lambda s: replace(s, prompt=replace(s.prompt, before="", signatures=(), after=""))  # noqa: E731  # one use
-    assert 1 == train(real_base, [empty(data.train[0])], tmp_path, parameters=replace(SHORT, steps=1)).steps
+    full = data.train[0]
+    empty = replace(full, prompt=replace(full.prompt, before="", signatures=(), after=""))
+    assert 1 == train(real_base, [empty], tmp_path, parameters=replace(SHORT, steps=1)).steps

@@ -15,7 +15,7 @@ import pytest
 from octod.adapters.card import Card, Figure
 from octod.adapters.identity import BaseModel, adapter_name
 from octod.adapters.registry import Registry
-from octod.core.errors import AdapterRefused, RegistryProblem
+from octod.core.errors import AdapterRefused, OctodError, RegistryProblem
 from octod.core.paths import Paths
 from octod.core.symbols import LibraryId
 
@@ -202,14 +202,14 @@ def test_library_named_like_a_path_gets_a_harmless_name(registry: Registry, adap
 def test_publishers_in_threads_take_turns(paths: Paths, adapter_folder: Make, card: Card) -> None:
     """Eight at once, with gc between them: all are listed and sound."""
     folders = [adapter_folder(2, seed) for seed in range(8)]
-    troubles: list[BaseException] = []
+    troubles: list[Exception] = []
 
     def publish(folder: Path) -> None:
         try:
             with Registry.open(paths) as registry:
                 registry.publish(folder, card)
                 registry.gc()
-        except BaseException as error:
+        except (OctodError, OSError, sqlite3.Error) as error:
             troubles.append(error)
 
     threads = [threading.Thread(target=publish, args=(folder,)) for folder in folders]

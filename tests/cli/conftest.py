@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,10 +23,10 @@ def call() -> Call:
     return run
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """A virtual environment with one small library, ``petstore`` 1.2."""
-    root = tmp_path / "venv"
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with one small library, ``petstore`` 1.2; nobody changes it."""
+    root = tmp_path_factory.mktemp("environment") / "venv"
     packages = root / "lib" / "python3.11" / "site-packages"
     (packages / "petstore").mkdir(parents=True)
     (root / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n", encoding="utf-8")
@@ -51,3 +52,23 @@ def environment(tmp_path: Path) -> Path:
         encoding="utf-8",
     )
     return root
+
+
+@pytest.fixture(scope="session")
+def index_file(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of ``environment``, made once: the standard library in it takes seconds."""
+    from octod.indexer.build import build
+    from octod.indexer.environment import find_environment
+
+    found = find_environment(environment)
+    path = tmp_path_factory.mktemp("index") / f"{found.key}.db"
+    build(found, path)
+    return path
+
+
+@pytest.fixture
+def indexed(index_file: Path, sealed: Path) -> Path:
+    """A copy of the index of ``environment`` where octod looks for it; the path of the copy."""
+    from octod.core.paths import Paths, private_folder
+
+    return Path(shutil.copy(index_file, private_folder(Paths.of().indexes)))

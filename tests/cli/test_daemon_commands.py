@@ -93,7 +93,7 @@ def checked(call: Call, environment: Path) -> dict[str, dict[str, str]]:
 
 
 def test_doctor_tells_of_an_environment_that_is_not_indexed(call: Call, environment: Path) -> None:
-    """A warning with the command that mends it, and none once it is mended."""
+    """A warning with the command that mends it."""
     assert ("warn", "octod index") == tuple(
         checked(call, environment)["index"][key] for key in ("state", "fix")
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 from octod.cli.show import signature_text
 from octod.core.symbols import Parameter
@@ -22,6 +23,7 @@ def test_index_tells_what_it_read_and_the_second_time_reads_nothing(call: Call, 
     assert first["libraries"] == second["libraries"]
 
 
+@pytest.mark.usefixtures("indexed")
 def test_index_without_json_is_for_people(call: Call, environment: Path) -> None:
     """Two lines: where, and how much."""
     lines = call("index", str(environment)).stdout.splitlines()
@@ -37,18 +39,21 @@ def test_index_of_nothing_is_a_failure_with_a_hint(call: Call, tmp_path: Path) -
     assert "hint:" in result.stderr
 
 
+@pytest.mark.usefixtures("indexed")
 def test_search_finds_a_function_by_its_documentation(call: Call, environment: Path) -> None:
     """The words may stand in the docstring."""
     found = json.loads(call("search", "take", "pet", "--env", str(environment), "--json").stdout)
     assert ("petstore.adopt", "petstore 1.2") in [(hit["name"], hit["library"]) for hit in found]
 
 
+@pytest.mark.usefixtures("indexed")
 def test_search_without_a_hit_says_so(call: Call, environment: Path) -> None:
     """Nothing found is no failure."""
     result = call("search", "qwertyuiop", "--env", str(environment))
     assert (0, "nothing found for 'qwertyuiop'\n") == (result.exit_code, result.stdout)
 
 
+@pytest.mark.usefixtures("indexed")
 def test_show_gives_signature_documentation_and_version(call: Call, environment: Path) -> None:
     """Everything that is known of a function, as JSON."""
     facts = json.loads(call("show", "petstore.adopt", "--env", str(environment), "--json").stdout)
@@ -57,6 +62,7 @@ def test_show_gives_signature_documentation_and_version(call: Call, environment:
     assert "Take a pet home." == facts["doc"]
 
 
+@pytest.mark.usefixtures("indexed")
 def test_show_lists_the_members_of_a_class(call: Call, environment: Path) -> None:
     """A class is shown with what its objects offer."""
     result = call("show", "petstore.Pet", "--env", str(environment))
@@ -64,6 +70,7 @@ def test_show_lists_the_members_of_a_class(call: Call, environment: Path) -> Non
     assert "(food, /, amount=2, *, warm=False)" in result.stdout
 
 
+@pytest.mark.usefixtures("indexed")
 def test_show_of_an_unknown_name_suggests_the_nearest(call: Call, environment: Path) -> None:
     """Exit code 1, and the name that was meant."""
     result = call("show", "petstore.adobt", "--env", str(environment))

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from octod.core.errors import OctodError
 from octod.core.paths import LONGEST_SOCKET_PATH, Paths, private_folder
 
@@ -63,4 +62,6 @@ def test_a_home_of_200_characters_gets_a_short_socket() -> None:
 def test_octod_home_holds_everything() -> None:
     """With OCTOD_HOME nothing lies elsewhere."""
     found = Paths.of({"OCTOD_HOME": "/o", "HOME": "/h", "XDG_CACHE_HOME": "/x"})
-    assert {Path("/o")} == {folder.parent for folder in (found.data, found.cache, found.state, found.runtime, found.config)}
+    assert {Path("/o")} == {
+        folder.parent for folder in (found.data, found.cache, found.state, found.runtime, found.config)
+    }

@@ -7,10 +7,11 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from octod.core.text import Edit, Encoding, Position, Text
 
-ALPHABET = st.sampled_from(list("ab \t\n\r\f\v\x1c\x85\u2028\u2029é漢\u0301😀🏳\u200d\ud83d\ude00")) | st.characters()
+ALPHABET = (
+    st.sampled_from(list("ab \t\n\r\f\v\x1c\x85\u2028\u2029é漢\u0301😀🏳\u200d\ud83d\ude00")) | st.characters()
+)
 TEXTS = st.lists(ALPHABET | st.just("\r\n"), max_size=30).map("".join)
 ENCODINGS = st.sampled_from(get_args(Encoding))
 NUMBERS = st.integers(0, 12)

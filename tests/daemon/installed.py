@@ -64,8 +64,12 @@ class Installed:
             record.append(f"{path},sha256={digest},{len(text.encode())}")
         info = self.packages / f"{name}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nLicense: MIT\n")
-        (info / "RECORD").write_text("\n".join([*record, f"{info.name}/METADATA,,", f"{info.name}/RECORD,,"]) + "\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nLicense: MIT\n"
+        )
+        (info / "RECORD").write_text(
+            "\n".join([*record, f"{info.name}/METADATA,,", f"{info.name}/RECORD,,"]) + "\n"
+        )
 
     def remove(self, name: str) -> None:
         """Take a distribution away as pip does."""

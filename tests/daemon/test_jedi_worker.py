@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-
 from octod.daemon.jedi_worker import JediWorker
 
 
@@ -36,7 +35,8 @@ def site(tmp_path: Path) -> Path:
     trace = f"open({str(tmp_path / 'fired')!r}, 'w').close()\n"
     (folder / "pack").mkdir(parents=True)
     (folder / "pack" / "__init__.py").write_text(
-        trace + "from pack.native import thing\nclass Box:\n    def lift(self): ...\ndef make():\n    return Box()\n"
+        trace
+        + "from pack.native import thing\nclass Box:\n    def lift(self): ...\ndef make():\n    return Box()\n"
     )
     for name in ("sitecustomize.py", "usercustomize.py", "conftest.py", "gi.py"):
         (folder / name).write_text(trace)
@@ -57,7 +57,8 @@ def test_a_member_of_an_inferred_object_is_found(site: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(
-    subprocess.run(["cc", "--version"], capture_output=True, check=False).returncode != 0, reason="needs a C compiler"
+    subprocess.run(["cc", "--version"], capture_output=True, check=False).returncode != 0,
+    reason="needs a C compiler",
 )
 def test_a_compiled_module_is_not_loaded(site: Path, tmp_path: Path) -> None:
     """P1: an extension in the environment stays a file, also when the environment is octod's own search path."""
@@ -76,11 +77,18 @@ def test_a_compiled_module_is_not_loaded(site: Path, tmp_path: Path) -> None:
     (site / target.name).write_bytes(target.read_bytes())
 
     async def scenario(worker: JediWorker) -> None:
-        for text in ("import native\nnative.", "from pack import native\nnative.", "import pack\npack.thing."):
+        for text in (
+            "import native\nnative.",
+            "from pack import native\nnative.",
+            "import pack\npack.thing.",
+        ):
             await worker.complete(text, 2, len(text.split("\n")[1]), [str(site)], deadline=20)
 
-    command = (sys.executable, "-c", f"import sys; sys.path.append({str(site)!r}); "
-               "from octod.daemon.jedi_worker import main; main(sys.argv[1])")  # fmt: skip
+    code = (
+        f"import sys; sys.path.append({str(site)!r}); "
+        "from octod.daemon.jedi_worker import main; main(sys.argv[1])"
+    )
+    command = (sys.executable, "-c", code)
     run(JediWorker(tmp_path / "cache", command=command), scenario)
     assert [False, False] == [fired.exists(), (tmp_path / "fired").exists()]
 
@@ -97,7 +105,9 @@ def test_an_answer_is_kept(site: Path, tmp_path: Path) -> None:
     run(JediWorker(tmp_path / "cache"), scenario)
 
 
-def test_a_question_that_takes_too_long_is_answered_with_nothing_and_the_child_replaced(tmp_path: Path) -> None:
+def test_a_question_that_takes_too_long_is_answered_with_nothing_and_the_child_replaced(
+    tmp_path: Path,
+) -> None:
     """Past the deadline the answer is empty; past the limit the child is killed, and the next one answers."""
 
     async def scenario(worker: JediWorker) -> None:

@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 import pytest
-
 from octod.daemon.jobs import Jobs, Report
 
 
@@ -40,7 +39,9 @@ def test_reports_may_come_from_any_thread() -> None:
 
     async def play() -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = []
-        jobs = Jobs(lambda method, params: told.append({**params, "thread": threading.current_thread()}), interval=0)
+        jobs = Jobs(
+            lambda method, params: told.append({**params, "thread": threading.current_thread()}), interval=0
+        )
 
         async def work(report: Report) -> None:
             await asyncio.to_thread(report, 0.5, "half")

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from octod.core.errors import DaemonError
 from octod.core.paths import Paths, private_folder
 from octod.daemon.client import NoAnswer, WrongVersion, connect
@@ -51,7 +50,13 @@ def alive(pid: int) -> bool:
 
 def modes(paths: Paths) -> dict[str, int]:
     """Permissions of what a daemon makes."""
-    made = {"runtime": paths.runtime, "state": paths.state, "socket": paths.socket, "lock": paths.lock, "log": paths.log}
+    made = {
+        "runtime": paths.runtime,
+        "state": paths.state,
+        "socket": paths.socket,
+        "lock": paths.lock,
+        "log": paths.log,
+    }
     return {name: path.stat().st_mode & 0o777 for name, path in made.items()}
 
 

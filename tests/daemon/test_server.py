@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from stub_daemon import StubService
-
 from octod.core.errors import DaemonError, EnvironmentProblem, OctodError, UsageError
 from octod.core.paths import Paths
 from octod.daemon import client as client_module
@@ -20,6 +18,7 @@ from octod.daemon.lifecycle import Hold, hold
 from octod.daemon.protocol import Document
 from octod.daemon.server import Server
 from octod.daemon.wire import UnknownText, encode, read
+from stub_daemon import StubService
 
 Json = dict[str, Any]
 
@@ -33,7 +32,7 @@ class House:
 
     async def client(self, **options: Any) -> Client:
         """A client that collects notifications."""
-        collect = lambda method, params: self.told.append((method, params))  # noqa: E731 one line is enough
+        collect = lambda method, params: self.told.append((method, params))
         return await Client.open(self.held.paths, deadline=5, on_notification=collect, **options)
 
 
@@ -56,7 +55,9 @@ async def served(make: Callable[[StubService], Awaitable[StubService]] | None = 
         held.release()
 
 
-def question(text: str, version: int = 1, offset: int | None = None, *, whole: bool = True, uri: str = "u") -> Json:
+def question(
+    text: str, version: int = 1, offset: int | None = None, *, whole: bool = True, uri: str = "u"
+) -> Json:
     """Params about the end of a document."""
     document = Document(uri, version, text).to_json(text=whole)
     return {"document": document, "offset": len(text) if offset is None else offset}
@@ -276,7 +277,9 @@ def test_another_version_is_refused_but_may_shut_down() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x09{}"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x09{}"]
+)
 def test_garbage_ends_the_connection_and_not_the_server(data: bytes) -> None:
     """What is no message gets an error and a closed connection; others go on."""
 

@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from octod.core.errors import DaemonError, EnvironmentProblem, OctodError
-from octod.daemon.wire import LONGEST, Decoder, UnknownText, WireError, encode, error_from_json, error_to_json, read
+from octod.daemon.wire import (
+    LONGEST,
+    Decoder,
+    UnknownText,
+    WireError,
+    encode,
+    error_from_json,
+    error_to_json,
+    read,
+)
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(st.characters()),
@@ -83,14 +91,18 @@ def test_a_stream_that_ends_between_messages_is_the_end() -> None:
     assert [{"id": 1}, None] == asyncio.run(run())
 
 
-@pytest.mark.parametrize("error", [EnvironmentProblem("m", "h"), DaemonError("m", "h"), UnknownText("m", "h")])
+@pytest.mark.parametrize(
+    "error", [EnvironmentProblem("m", "h"), DaemonError("m", "h"), UnknownText("m", "h")]
+)
 def test_an_error_keeps_its_kind(error: OctodError) -> None:
     """The client raises what the daemon raised."""
     found = error_from_json(json.loads(json.dumps(error_to_json(error))))
     assert (type(error), "m", "h") == (type(found), found.message, found.hint)
 
 
-@pytest.mark.parametrize("data", [None, [], {"kind": "SystemExit"}, {"kind": 3, "code": 3}, {"kind": "__all__"}])
+@pytest.mark.parametrize(
+    "data", [None, [], {"kind": "SystemExit"}, {"kind": 3, "code": 3}, {"kind": "__all__"}]
+)
 def test_an_error_that_is_none_is_still_one_of_ours(data: object) -> None:
     """Whatever a confused daemon sends becomes an OctodError."""
     assert isinstance(error_from_json(data), OctodError)

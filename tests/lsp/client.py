@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 Json = dict[str, Any]
 
@@ -35,7 +35,9 @@ RUNNER = "import sys; from octod.lsp import serve; sys.exit(serve(command=sys.ar
 class LspClient:
     """One session with ``octod lsp``; ``settings`` answer workspace/configuration."""
 
-    def __init__(self, daemon: Sequence[str], *, settings: Json | None = None, environ: Mapping[str, str] | None = None):
+    def __init__(
+        self, daemon: Sequence[str], *, settings: Json | None = None, environ: Mapping[str, str] | None = None
+    ):
         self.settings = settings
         self.notifications: list[Json] = []
         self.requests: list[Json] = []
@@ -58,7 +60,7 @@ class LspClient:
         self._error_reader = threading.Thread(target=self._read_errors, daemon=True)
         self._error_reader.start()
 
-    def __enter__(self) -> LspClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

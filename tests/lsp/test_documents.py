@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from octod.core.text import Edit, Position
 from octod.lsp.documents import Documents, path_of
 

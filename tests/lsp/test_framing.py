@@ -8,7 +8,6 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from octod.lsp.framing import LONGEST, Frames, frame, read_frames
 
 GOOD = b'{"good":1}'
@@ -18,7 +17,9 @@ GOOD = b'{"good":1}'
 def test_bodies_arrive_whole_however_they_are_cut(texts: list[str], step: int) -> None:
     """Frames fed in small pieces give the bodies that were framed."""
     data, frames = b"".join(frame(text) for text in texts), Frames()
-    found = [json.loads(body) for at in range(0, len(data), step) for body in frames.feed(data[at : at + step])]
+    found = [
+        json.loads(body) for at in range(0, len(data), step) for body in frames.feed(data[at : at + step])
+    ]
     assert (texts, []) == (found, frames.problems)
 
 
@@ -73,7 +74,9 @@ def test_bodies_that_are_no_object_are_told() -> None:
     """Only JSON objects are messages."""
     source, target = os.pipe()
     problems: list[str] = []
-    os.write(target, frame([1]) + b"Content-Length: 1\r\n\r\n{" + frame({"a": 1}) + b"Content-Length: 5\r\n\r\n")
+    os.write(
+        target, frame([1]) + b"Content-Length: 1\r\n\r\n{" + frame({"a": 1}) + b"Content-Length: 5\r\n\r\n"
+    )
     os.close(target)
     assert [{"a": 1}] == list(read_frames(source, problems.append))
     assert 2 == len(problems)

@@ -6,16 +6,19 @@ import json
 import time
 
 import pytest
-
 from octod.core.answers import Ghost, Hover, Menu, MenuItem, SignatureHelp
 from octod.core.text import Text
 from octod.lsp import render
 from octod.lsp.render import Client
 
-FULL = Client(label_details=True, deprecated_tag=True, markdown=True, label_offsets=True, no_active_parameter=True)
+FULL = Client(
+    label_details=True, deprecated_tag=True, markdown=True, label_offsets=True, no_active_parameter=True
+)
 BARE = Client(markdown=False)
 ITEM = MenuItem("get", "function", "httpx.get", "(url)", "httpx 0.28.1", deprecated=True)
-HOVER = Hover("httpx.get", "function", "get(url)", "doc ``` ![x](http://x)", "httpx", "0.28.1", 0, 3, "use post")
+HOVER = Hover(
+    "httpx.get", "function", "get(url)", "doc ``` ![x](http://x)", "httpx", "0.28.1", 0, 3, "use post"
+)
 
 
 def test_an_entry_for_a_client_that_understands_much() -> None:
@@ -41,7 +44,12 @@ def test_an_entry_for_a_client_that_understands_much() -> None:
 def test_an_entry_for_a_client_that_understands_little() -> None:
     """The signature as detail, the old flag for deprecated."""
     (item,) = render.menu(Menu((ITEM,), 0), "u", Text(""), 0, BARE)["items"]
-    assert ("(url)", True, False, False) == (item["detail"], item["deprecated"], "tags" in item, "labelDetails" in item)
+    assert ("(url)", True, False, False) == (
+        item["detail"],
+        item["deprecated"],
+        "tags" in item,
+        "labelDetails" in item,
+    )
 
 
 def test_the_order_is_the_rank() -> None:
@@ -51,7 +59,9 @@ def test_the_order_is_the_rank() -> None:
     assert sorted(found) == found
 
 
-@pytest.mark.parametrize(("encoding", "expected"), [("utf-8", (4, 5)), ("utf-16", (2, 3)), ("utf-32", (1, 2))])
+@pytest.mark.parametrize(
+    ("encoding", "expected"), [("utf-8", (4, 5)), ("utf-16", (2, 3)), ("utf-32", (1, 2))]
+)
 def test_ranges_are_in_the_client_s_units(encoding: str, expected: tuple[int, int]) -> None:
     """A range counts as the client does."""
     span = render.ghost(Ghost("x", 1, 1.0), Text("😀a"), 2, Client(encoding=encoding))["items"][0]["range"]  # type: ignore[arg-type]
@@ -81,7 +91,9 @@ def test_plain_text_for_a_client_without_markdown() -> None:
     ("client", "active", "expected"),
     [(FULL, 1, ([[2, 3], [5, 8]], 1)), (FULL, -1, ([[2, 3], [5, 8]], None)), (BARE, -1, (["a", "a=1"], 2))],
 )
-def test_parameters_are_found_in_the_label(client: Client, active: int, expected: tuple[object, object]) -> None:
+def test_parameters_are_found_in_the_label(
+    client: Client, active: int, expected: tuple[object, object]
+) -> None:
     """Offsets where the client takes them; no parameter is null, or one past the last."""
     found = render.signature_help(SignatureHelp("a(a, a=1)", ("a", "a=1"), active, ""), client)
     assert expected == ([p["label"] for p in found["signatures"][0]["parameters"]], found["activeParameter"])

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from client import CAPABILITIES, STUB, URI, LspClient
-
 from octod.core.paths import Paths, private_folder
 from octod.daemon.client import connect
 from octod.daemon.lifecycle import running, start, stop
@@ -74,7 +73,10 @@ def test_a_session_from_the_first_to_the_last_word(paths: Paths) -> None:
         client.type("get(", 1, 6)
         (ghost,) = client.ask(INLINE, 1, 10, context=CONTEXT)["items"]
         assert "url, timeout=5)" == ghost["insertText"]
-        selected = {"range": {"start": {"line": 1, "character": 10}, "end": {"line": 1, "character": 10}}, "text": "get"}
+        selected = {
+            "range": {"start": {"line": 1, "character": 10}, "end": {"line": 1, "character": 10}},
+            "text": "get",
+        }
         context = {**CONTEXT, "selectedCompletionInfo": selected}
         assert "get(url)" == client.ask(INLINE, 1, 10, context=context)["items"][0]["insertText"]
         assert "httpx 0.28.1" in client.ask("textDocument/hover", 1, 2)["contents"]["value"]
@@ -103,7 +105,12 @@ def test_initialize_needs_no_daemon_and_less_than_300_ms() -> None:
 
 @pytest.mark.parametrize(
     ("offered", "expected", "character"),
-    [(["utf-8", "utf-16"], "utf-8", 12), (None, "utf-16", 10), (["utf-32"], "utf-32", 9), (["x"], "utf-16", 10)],
+    [
+        (["utf-8", "utf-16"], "utf-8", 12),
+        (None, "utf-16", 10),
+        (["utf-32"], "utf-32", 9),
+        (["x"], "utf-16", 10),
+    ],
 )
 def test_the_position_encoding_is_negotiated(
     paths: Paths, offered: list[str] | None, expected: str, character: int
@@ -211,7 +218,9 @@ def test_a_daemon_of_another_version_is_replaced_once(paths: Paths, monkeypatch:
         client.type(" ", 0, 0)
         assert [] == names(client.ask(COMPLETION, 1, 6))
         client.wait_for(
-            lambda: any("0.0.9" in n["params"].get("message", "") for n in client.notifications), 10, "a message"
+            lambda: any("0.0.9" in n["params"].get("message", "") for n in client.notifications),
+            10,
+            "a message",
         )
         assert again.pid == running(paths)
         assert 0 == client.leave()
@@ -227,7 +236,9 @@ def test_no_daemon_at_all_is_told_once_and_nothing_hangs(paths: Paths) -> None:
         assert client.ask("textDocument/hover", 1, 2) is None
         assert client.ask(INLINE, 1, 2, context=CONTEXT) is None
         assert time.monotonic() - before < 4
-        client.wait_for(lambda: any(n["params"].get("state") == "off" for n in client.notifications), 10, "status")
+        client.wait_for(
+            lambda: any(n["params"].get("state") == "off" for n in client.notifications), 10, "status"
+        )
         assert "no daemon today" in client.notified("window/logMessage")["message"]
         assert not [n for n in client.notifications if n["method"] == "window/showMessage"]
         assert 0 == client.leave()
@@ -327,7 +338,9 @@ def test_progress_of_long_work_is_shown(paths: Paths) -> None:
             daemon.request("index", {"environment": None, "force": False})
         client.notified("$/progress", count=2)
         client.wait_for(
-            lambda: any(n["params"].get("value", {}).get("kind") == "end" for n in client.notifications), 10, "the end"
+            lambda: any(n["params"].get("value", {}).get("kind") == "end" for n in client.notifications),
+            10,
+            "the end",
         )
         kinds = [n["params"]["value"]["kind"] for n in client.notifications if n["method"] == "$/progress"]
         assert ("begin", "end") == (kinds[0], kinds[-1])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from octod.adapters.base.tokenizer import save_tokenizer, train_tokenizer
 from octod.adapters.mixture import write
 from octod.core.paths import Paths

@@ -7,7 +7,6 @@ import ast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from octod.core.symbols import Parameter
 from octod.daemon.engines.constraint import ArgumentList, Rules
 from octod.daemon.engines.generate import Vocabulary, generate
@@ -101,6 +100,7 @@ def test_lists_that_python_and_the_signature_take_are_finished(text: str) -> Non
         '"\\d"',
         "url, params=[i for",
         "***df",
+        '**"a"',
         "()()",
         "url, timeout=)",
         "url, params=df[])",

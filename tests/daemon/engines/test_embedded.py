@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from octod.adapters.identity import BaseModel
 from octod.adapters.prompt import encode_prompt, encode_text, load_tokenizer
 from octod.core.errors import AdapterRefused, EngineProblem
@@ -204,8 +203,9 @@ def test_cancelling_frees_the_worker_within_50_ms(checkpoint: Path, paths: Paths
         for number in range(5):
             prompt = Prompt(f"v{number} = 1\n" + LONG.before[:2000], (), f"a{number} = np.")
             task = asyncio.create_task(engine.score(prompt, words, (), 30.0))
-            await asyncio.sleep(0.01)  # not a wait for something: the work is to be in its middle
-            task.cancel()
+            asked = time.monotonic()
+            await until(lambda asked=asked: time.monotonic() > asked + 0.01)  # type: ignore[misc]
+            task.cancel()  # in the middle of its work
             began = time.monotonic()
             with pytest.raises(asyncio.CancelledError):
                 await task

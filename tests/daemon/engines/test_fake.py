@@ -7,7 +7,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
 from octod.core.errors import AdapterRefused, EngineProblem
 from octod.core.symbols import Parameter
 from octod.daemon.engines.fake import FakeEngine

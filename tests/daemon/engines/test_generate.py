@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from octod.daemon.engines.generate import Trie, Vocabulary, generate, score
 from octod.daemon.engines.protocol import CallConstraint
 

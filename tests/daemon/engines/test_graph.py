@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from octod.adapters.identity import BaseModel
 from octod.adapters.mixture import Factors, load, stack, write
 from octod.core.errors import EngineProblem
 from octod.core.paths import Paths
 from octod.daemon.engines.decoder import SLOTS, Decoder
-from octod.daemon.engines.graph import cached_graph, read_shape
+from octod.daemon.engines.graph import cached_graph
+from octod.daemon.engines.shape import read_shape
 from octod.daemon.engines.weights import Weights
 
 from .conftest import make_adapter, make_checkpoint, make_tokenizer

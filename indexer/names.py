@@ -1,0 +1,493 @@
+"""What names mean at a place of one file: bindings chosen by reading order and branches, inferred when asked for."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from octod.indexer.annotations import read_annotation, substitute, types_of
+from octod.indexer.frames import Binding, Branch, Frame, Table, Use, table_of
+from octod.indexer.infer import Types, attribute, awaited, called, elements, entered, infer
+from octod.indexer.lookup import ScopeSource, Target, TypeRef, dotted, resolve
+from octod.indexer.parse import Tree
+
+__all__ = ["Place", "View"]
+
+LATER = sys.maxsize  # the order of a use that runs after everything was read
+_DEEPEST = 12  # functions of the file followed into one another
+_MOST_RETURNS = 6
+
+# Decorators that leave a function what it is, or that are read elsewhere.
+_TRANSPARENT = frozenset(
+    "staticmethod classmethod abstractmethod overload override final wraps cache lru_cache contextmanager asynccontextmanager "
+    "fixture dataclass property cached_property setter getter deleter singledispatch total_ordering runtime_checkable".split()
+)
+_PROPERTIES = frozenset({"property", "cached_property", "hybrid_property", "cache_readonly", "abstractproperty"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A place in a file where expressions are read; the file's ``Bindings`` (infer.py) there."""
+
+    view: View
+    block: int
+    use: Use
+
+    def name(self, name: str) -> Types:
+        """What the name is here."""
+        return self.view.name(name, self.block, self.use)
+
+    def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
+        """The attribute of a class that the file defines."""
+        return self.view.own_attribute(owner, name)
+
+    def own_call(self, function: TypeRef) -> Types | None:
+        """What a function or class of the file gives when called."""
+        return self.view.own_call(function)
+
+    def inside(self, node: ast.expr) -> Place:
+        """The place of a comprehension's element."""
+        frame = self.view.tables[self.block].nested.get(node)
+        return self if frame is None else replace(self, use=Use(frame, LATER, self.use.branch))
+
+    def infer(self, expression: ast.expr) -> Types:
+        """The types of an expression that stands here."""
+        try:
+            return infer(self.view.source, self, expression)
+        except RecursionError:
+            return ()
+
+    def annotation(self, node: ast.expr, self_type: TypeRef | None = None) -> Types:
+        """The types that an annotation that stands here allows."""
+        try:
+            found = read_annotation(self.view.source, node, self._annotated)
+        except RecursionError:
+            return ()
+        return substitute(found, self_type, None)
+
+    def _annotated(self, name: str) -> Types | None:
+        root, _, rest = name.partition(".")
+        types = self.name(root)
+        for part in rest.split(".") if rest else ():
+            types = tuple(t for o in types for t in attribute(self.view.source, self, o, part))
+        found: list[TypeRef] = []
+        for one in types:
+            if one.instance:
+                continue
+            aliased = types_of(self.view.source, one.qualified, "")
+            found += aliased if aliased and not self.view.owns(one.qualified) else [replace(one, instance=True)]
+        return tuple(found) or None
+
+
+class View:
+    """One file's tree read against an index; everything inferred is remembered for the life of the tree."""
+
+    def __init__(self, source: ScopeSource, tree: Tree, module: str = "", package: bool = False) -> None:
+        self.source = source
+        self.tree = tree
+        self.module = module or "__main__"
+        self.package = package
+        self.tables: list[Table] = [table_of(b) for b in tree.blocks]
+        self._types: dict[Binding, Types] = {}
+        self._calls: dict[Frame, Types] = {}
+        self._frames: dict[str, tuple[Frame, int]] | None = None
+        self._depth = 0
+
+    # places ------------------------------------------------------------------------------------------------------
+    def place(self, block: int, use: Use) -> Place:
+        """The place of a use in a block."""
+        return Place(self, block, use)
+
+    def cursor(self) -> Place | None:
+        """The cursor's place; the end of the module where the cursor's statement was lost."""
+        current = self.tree.current
+        if not 0 <= current < len(self.tables):
+            return None
+        table = self.tables[current]
+        use = table.cursor.use if table.cursor is not None else Use(table.module, LATER, None)
+        return Place(self, current, use)
+
+    def frames(self) -> dict[str, tuple[Frame, int]]:
+        """The file's classes and functions by dotted name, with their block; the last of a name counts."""
+        if self._frames is None:
+            self._frames = {}
+            for number, table in enumerate(self.tables):
+                for name, frame in table.frames.items():
+                    if name:
+                        self._frames[name] = (frame, number)
+        return self._frames
+
+    def owns(self, qualified: str) -> bool:
+        """Whether the file defines that class or function."""
+        return self.frame(qualified) is not None
+
+    def frame(self, qualified: str) -> tuple[Frame, int] | None:
+        """The frame and block of a qualified name of this file."""
+        prefix = self.module + "."
+        return self.frames().get(qualified[len(prefix) :]) if qualified.startswith(prefix) else None
+
+    # names -------------------------------------------------------------------------------------------------------
+    def name(self, name: str, block: int, use: Use) -> Types:
+        """What the name is at a place: the file's bindings, star imports, builtins."""
+        found: list[TypeRef] = []
+        bound = False
+        for number, binding in self.bindings(name, block, use):
+            bound = True
+            found += self.types(number, binding)
+        if bound:
+            return tuple(dict.fromkeys(found))
+        for table in reversed(self.tables[: block + 1] if use.frame.kind == "module" else self.tables):
+            for star in reversed(table.module.stars):
+                module = self.absolute(star)
+                if module and (target := resolve(self.source, f"{module}.{name}")) is not None:
+                    return self.value(target)
+        target = resolve(self.source, f"builtins.{name}")
+        return self.value(target) if target is not None else ()
+
+    def bindings(self, name: str, block: int, use: Use) -> list[tuple[int, Binding]]:
+        """(block, binding) of those that may have made the name what it is at the use, the nearest first."""
+        frame: Frame | None = use.frame
+        order, branch, later = use.order, use.branch, False
+        start = frame
+        while frame is not None and frame.kind != "module":
+            if frame.kind != "class" or frame is start:
+                found = frame.bindings.get(name)
+                if found:
+                    chosen = _choose(found, LATER if frame.kind == "comprehension" else order, branch)[0]
+                    if chosen:
+                        return [(block, b) for b in chosen]
+            if frame.kind == "function":
+                order, branch, later = LATER, None, True
+            else:
+                order, branch = min(order, frame.order) if not later else LATER, frame.branch if not later else None
+            frame = frame.parent
+        chosen_all: list[tuple[int, Binding]] = []
+        last = len(self.tables) - 1 if later else block
+        for number in range(last, -1, -1):
+            found = self.tables[number].module.bindings.get(name)
+            if not found:
+                continue
+            inside = number == block and not later
+            chosen, definite = _choose(found, order if inside else LATER, branch if inside else None)
+            chosen_all += [(number, b) for b in chosen]
+            if definite:
+                break
+        return chosen_all
+
+    def types(self, block: int, binding: Binding) -> Types:
+        """What a binding binds its name to."""
+        known = self._types.get(binding)
+        if known is None:
+            self._types[binding] = ()  # a name defined by itself ends here
+            known = self._types[binding] = self._bound(block, binding)
+        return known
+
+    def _bound(self, block: int, binding: Binding) -> Types:
+        node, kind = binding.node, binding.kind
+        if kind == "import":
+            assert isinstance(node, ast.alias)
+            name = node.name if node.asname else node.name.split(".")[0]
+            target = resolve(self.source, name)
+            return (TypeRef(target.qualified, False),) if target is not None else ()
+        if kind == "from":
+            assert isinstance(node, ast.ImportFrom)
+            return self._imported(node, binding.name)
+        if kind == "none":
+            return ()
+        place = Place(self, block, Use(binding.frame, binding.order - 1, binding.branch))
+        if kind == "assign":
+            assert isinstance(node, ast.expr)
+            return self._unpacked(place, place.infer(node), binding.path, node)
+        if kind == "annotated":
+            assert isinstance(node, ast.AnnAssign)
+            return place.annotation(node.annotation) or (place.infer(node.value) if node.value else ())
+        if kind == "iterate":
+            assert isinstance(node, ast.expr)
+            inside = elements(self.source, place.infer(node), place)
+            return self._unpacked(place, inside, binding.path, None)
+        if kind == "enter":
+            assert isinstance(node, ast.expr)
+            return self._unpacked(place, entered(self.source, place.infer(node), place), binding.path, None)
+        if kind == "parameter":
+            assert isinstance(node, ast.arg)
+            return self._parameter(block, binding.frame, node)
+        if kind in ("except", "narrow"):
+            assert isinstance(node, ast.expr)
+            nodes = node.elts if isinstance(node, ast.Tuple) else [node]
+            return tuple(dict.fromkeys(t for n in nodes for t in place.annotation(n)))
+        if kind == "class" and binding.inner is not None:
+            return (TypeRef(f"{self.module}.{binding.inner.name}", False),)
+        if kind == "def" and binding.inner is not None:
+            return self._decorated(place, binding)
+        return ()
+
+    def _unpacked(self, place: Place, types: Types, path: tuple[int, ...], node: ast.expr | None) -> Types:
+        """The part of a value that ``path`` leads to."""
+        for number, index in enumerate(path):
+            if isinstance(node, (ast.Tuple, ast.List)) and index < len(node.elts):
+                node = node.elts[index]
+                types = place.infer(node)
+                continue
+            node = None
+            parts: list[TypeRef] = []
+            for one in types:
+                fixed = one.qualified == "builtins.tuple" and "..." not in [a.qualified for a in one.args]
+                if fixed and index < len(one.args):
+                    parts += [one.args[index]] if one.args[index].qualified else []
+                elif not fixed:
+                    parts += elements(self.source, (one,), place)
+                    if one.qualified == "numpy.ndarray" and number == 0:
+                        parts += []  # what an array holds is not known
+            types = tuple(dict.fromkeys(parts))
+        return types
+
+    # imports -----------------------------------------------------------------------------------------------------
+    def absolute(self, node: ast.ImportFrom) -> str:
+        """The absolute module of a ``from`` import, empty when that is unknown."""
+        return absolute_module(node.module or "", node.level, self.module, self.package)
+
+    def _imported(self, node: ast.ImportFrom, bound: str) -> Types:
+        module = self.absolute(node)
+        name = next((a.name for a in node.names if (a.asname or a.name) == bound), bound)
+        target = resolve(self.source, f"{module}.{name}") if module else None
+        return self.value(target) if target is not None else ()
+
+    def value(self, target: Target) -> Types:
+        """What a name of the index is as a value."""
+        if target.kind in ("module", "class", "function"):
+            return (TypeRef(target.qualified, False),)
+        if target.symbol is None:
+            return ()
+        return types_of(self.source, target.symbol.returns, target.qualified.rpartition(".")[0])
+
+    # functions and classes of the file ---------------------------------------------------------------------------
+    def _parameter(self, block: int, frame: Frame, node: ast.arg) -> Types:
+        function = frame.node
+        assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        outer = frame.parent
+        assert outer is not None
+        place = Place(self, block, Use(outer, frame.order, frame.branch))
+        if node.annotation is not None and (types := place.annotation(node.annotation, self._self(outer))):
+            return types
+        every = [*function.args.posonlyargs, *function.args.args]
+        names = _decorator_names(function)
+        if outer.kind == "class" and every and every[0] is node and "staticmethod" not in names:
+            on_class = "classmethod" in names or function.name in ("__new__", "__init_subclass__", "__class_getitem__")
+            return (TypeRef(f"{self.module}.{outer.name}", not on_class),)
+        default = _default(function, node)
+        if default is not None and (types := place.infer(default)):
+            return types
+        if function.name.startswith("test") or "fixture" in names:
+            return self._fixture(node.arg)
+        return ()
+
+    def _self(self, outer: Frame) -> TypeRef | None:
+        return TypeRef(f"{self.module}.{outer.name}") if outer.kind == "class" else None
+
+    def _fixture(self, name: str) -> Types:
+        """What a pytest fixture of the file gives."""
+        found = self.frames().get(name)
+        if found is None or not isinstance(found[0].node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return ()
+        if "fixture" not in _decorator_names(found[0].node):
+            return ()
+        types = self.own_call(TypeRef(f"{self.module}.{name}", False)) or ()
+        yielded = elements(self.source, types) if found[0].yields else types
+        return awaited(self.source, yielded)
+
+    def _decorated(self, place: Place, binding: Binding) -> Types:
+        """The function, or what its decorators make of it (``@click.group()`` makes a Group)."""
+        node = binding.node
+        assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and binding.inner is not None
+        value: Types = (TypeRef(f"{self.module}.{binding.inner.name}", False),)
+        for decorator in reversed(node.decorator_list):
+            head = decorator.func if isinstance(decorator, ast.Call) else decorator
+            last = dotted(head).rpartition(".")[2]
+            if last in _TRANSPARENT:
+                continue
+            call = ast.copy_location(ast.Call(decorator, [ast.Name(node.name, ast.Load())], []), node)
+            made = tuple(t for d in place.infer(decorator) for t in called(self.source, place, d, call))
+            objects = tuple(t for t in made if t.instance and t.known and t.qualified != "typing.Callable")
+            value = objects or value
+        return value
+
+    def own_call(self, function: TypeRef) -> Types | None:
+        """What calling a function or class of the file gives; None when it is not the file's."""
+        found = self.frame(function.qualified)
+        if found is None:
+            return None
+        frame, block = found
+        if frame.kind == "class":
+            return (TypeRef(function.qualified),)
+        known = self._calls.get(frame)
+        if known is None:
+            self._calls[frame] = ()
+            known = self._calls[frame] = self._returned(frame, block) if self._depth < _DEEPEST else ()
+        if function.receiver is not None:
+            known = substitute(known, function.receiver, None)
+        return known
+
+    def _returned(self, frame: Frame, block: int) -> Types:
+        node = frame.node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or frame.parent is None:
+            return ()
+        self._depth += 1
+        place = Place(self, block, Use(frame.parent, frame.order, frame.branch))
+        types: Types = ()
+        if node.returns is not None:
+            types = place.annotation(node.returns, self._self(frame.parent))
+        elif frame.yields:
+            inside = self._union(frame, block, frame.yields)
+            types = tuple(TypeRef("typing.Iterator", True, (t,)) for t in inside)
+        else:
+            types = self._union(frame, block, frame.returns)
+        self._depth -= 1
+        if isinstance(node, ast.AsyncFunctionDef) and not frame.yields:
+            types = tuple(TypeRef("typing.Coroutine", True, (TypeRef(""), TypeRef(""), t)) for t in types)
+        return types
+
+    def _union(self, frame: Frame, block: int, values: list[tuple[ast.expr, int, Branch | None]]) -> Types:
+        found: dict[TypeRef, None] = {}
+        for value, order, branch in values[:_MOST_RETURNS]:
+            place = Place(self, block, Use(frame, order, branch))
+            found.update(dict.fromkeys(place.infer(value)))
+        return tuple(found)
+
+    def class_bases(self, frame: Frame, block: int) -> Types:
+        """The classes that a class of the file derives from."""
+        if not isinstance(frame.node, ast.ClassDef) or frame.parent is None:
+            return ()
+        place = Place(self, block, Use(frame.parent, frame.order, frame.branch))
+        return tuple(t for b in frame.node.bases for t in place.infer(b) if not t.instance and t.known)
+
+    def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
+        """The attribute of a class of the file, inherited ones included; None when it is not the file's class."""
+        found = self.frame(owner.qualified)
+        if found is None or found[0].kind != "class":
+            return None
+        if self._depth >= _DEEPEST:
+            return ()
+        self._depth += 1
+        try:
+            return self._own_attribute(found[0], found[1], owner, name)
+        finally:
+            self._depth -= 1
+
+    def _own_attribute(self, frame: Frame, block: int, owner: TypeRef, name: str) -> Types:
+        in_body = frame.bindings.get(name)
+        if in_body and in_body[-1].kind == "def":
+            binding = in_body[-1]
+            node = binding.node
+            assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            function = TypeRef(f"{self.module}.{frame.name}.{name}", False, (), owner)
+            if not _PROPERTIES.isdisjoint(_decorator_names(node)) or "setter" in _decorator_names(node):
+                return self.own_call(function) or ()
+            decorated = self.types(block, binding)
+            return (function,) if decorated and not decorated[0].instance else decorated
+        bound = [*(in_body or ()), *(frame.attributes.get(name) or ())]
+        types = tuple(dict.fromkeys(t for b in bound for t in self.types(block, b)))
+        if types or bound:
+            return types
+        for base in self.class_bases(frame, block):
+            inherited = replace(base, instance=owner.instance, receiver=None)
+            place = Place(self, block, Use(frame, LATER, None))
+            types = attribute(self.source, place, inherited, name)
+            if types:
+                return tuple(replace(t, receiver=owner) if t.receiver == inherited else t for t in types)
+        return ()
+
+    # what is in scope --------------------------------------------------------------------------------------------
+    def visible(self, block: int, use: Use) -> Iterator[str]:
+        """The names bound before the use, the nearest first."""
+        frame: Frame | None = use.frame
+        order, start = use.order, use.frame
+        seen: set[str] = set()
+        while frame is not None and frame.kind != "module":
+            if frame.kind != "class" or frame is start:
+                last = {n: max((b.order for b in bs if b.order <= order), default=-1) for n, bs in frame.bindings.items()}
+                for name in sorted((n for n, o in last.items() if o >= 0 and n not in seen), key=lambda n: -last[n]):
+                    seen.add(name)
+                    yield name
+            order = LATER if frame.kind == "function" else order
+            frame = frame.parent
+        for number in range(block, -1, -1):
+            for name, bindings in reversed(self.tables[number].module.bindings.items()):
+                if name not in seen and (number != block or bindings[0].order <= order):
+                    seen.add(name)
+                    yield name
+
+
+def absolute_module(module: str, level: int, here: str, package: bool) -> str:
+    """The absolute name of a module imported with ``level`` dots in the module ``here``; empty when that is unknown."""
+    if not level:
+        return module
+    if here == "__main__":
+        return ""
+    parts = here.split(".")
+    climb = level - 1 if package else level
+    if climb >= len(parts) + (1 if module else 0):
+        return ""
+    kept = parts[: len(parts) - climb]
+    return ".".join([*kept, module] if module else kept)
+
+
+def _decorator_names(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    heads = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
+    return {dotted(h).rpartition(".")[2] for h in heads}
+
+
+def _default(function: ast.FunctionDef | ast.AsyncFunctionDef, node: ast.arg) -> ast.expr | None:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
+        if argument is node:
+            return default
+    for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=False):
+        if argument is node:
+            return keyword_default
+    return None
+
+
+def _choose(bindings: list[Binding], order: int, branch: Branch | None) -> tuple[list[Binding], bool]:
+    """(bindings that may hold at the use, the last first; whether one of them certainly does)."""
+    chosen: list[Binding] = []
+    arms: dict[ast.AST, set[int]] = {}
+    for binding in reversed(bindings):
+        if binding.order > order:
+            continue
+        relation = _relation(binding.branch, branch)
+        if relation == "no":
+            continue
+        chosen.append(binding)
+        if relation == "certain":
+            return chosen, True
+        own = binding.branch
+        if own is not None and own.arms:
+            seen = arms.setdefault(own.group, set())
+            seen.add(own.arm)
+            if len(seen) == own.arms and _relation(own.parent, branch) == "certain":
+                return chosen, True
+    return chosen, False
+
+
+def _relation(bound: Branch | None, used: Branch | None) -> str:
+    """Whether what was bound in one branch holds in another: ``certain``, ``maybe`` or ``no``."""
+    relation = "certain"
+    while bound is not None:
+        other = used
+        while other is not None and other.group is not bound.group:
+            other = other.parent
+        if other is None:
+            if bound.left:
+                return "no"
+            relation = "maybe"
+        elif other.arm != bound.arm:
+            if not isinstance(bound.group, (ast.Try, ast.TryStar)):
+                return "no"
+            relation = "maybe"
+        bound = bound.parent
+    return relation
+
+
