@@ -125,9 +125,11 @@ def judge_of(base: Path, adapter: Path | None, tokens: int = TOKENS) -> Judge:
 
     TrainingProblem without the ``train`` extra.
     """
-    from octod.adapters.lora import load_base
+    import torch
+    from octod.adapters.lora import idle_cores, load_base
 
     model = load_base(base)
+    torch.set_num_threads(idle_cores(torch.get_num_threads()))
     if adapter is not None:
         _apply(model, adapter)
     tokenizer = load_tokenizer(base / "tokenizer.json")

@@ -17,8 +17,9 @@ from typing import Any
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.daemon.jobs import Jobs, Report
-from octod.indexer.build import BuildReport, Progress, build, index_project
+from octod.indexer.build import BuildReport, Progress, build
 from octod.indexer.environment import Environment, find_environment
+from octod.indexer.project import index_project
 from octod.indexer.store import Index
 from octod.indexer.watch import Change, Watcher
 

@@ -285,7 +285,7 @@ def _class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ..
 def arguments_of(source: ScopeSource, instance: TypeRef, owner: str) -> dict[str, tuple[TypeRef, ...]]:
     """What the type variables of ``owner``, a base of the instance's class, stand for in this instance."""
     names = class_variables(source, instance.qualified)
-    found = {n: (a,) for n, a in zip(names, instance.args, strict=False) if a.qualified}
+    found: dict[str, tuple[TypeRef, ...]] = {n: (a,) for n, a in zip(names, instance.args, strict=False) if a.qualified}
     if owner == instance.qualified or owner not in mro(source, instance.qualified):
         return found
     return _through(source, instance.qualified, owner, found, 0)

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from octod.core.symbols import LibraryId
 from octod.indexer.environment import Distribution, Environment, distributions, standard_library
-from octod.indexer.pool import default_processes, run_tasks
+from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of, workers
+from octod.indexer.pool import run_tasks
+from octod.indexer.project import PROJECT, index_project
 from octod.indexer.rows import Row
 from octod.indexer.store import Index
-from octod.indexer.work import LARGEST_MINED, MineTask, Module, Task, chunks, extract, mine, modules
+from octod.indexer.work import Module, Task, chunks, extract, modules
 
-__all__ = ["BuildReport", "Progress", "build", "mine_sources"]
-
-MINING = "octod.indexer.usage"
-PROJECT = "project:"  # what libraries and usage sources of the user's own repositories are called
-_CHUNK = 1_500_000  # bytes of source in one task: about a second of work
-_INLINE = 400_000  # bytes below which starting processes costs more than it saves
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a build is: ``done`` of ``total`` bytes of ``stage`` (``api``, ``usage``), now at ``library``."""
-
-    stage: str
-    done: int
-    total: int
-    library: str = ""
+__all__ = ["BuildReport", "Progress", "build", "index_project"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +31,6 @@ class BuildReport:
     symbols: int
     seconds: float
     problems: tuple[str, ...]
-
-
-class _Mining(Protocol):
-    def merge(self, parts: list[bytes], /) -> bytes: ...
 
 
 def build(
@@ -93,59 +74,6 @@ def build(
     return BuildReport(total, names, tuple(sorted(gone)), files, symbols, seconds, tuple(problems))
 
 
-def mine_sources(
-    index: Index,
-    sources: Iterable[tuple[str, str, tuple[Path, ...]]],
-    mining: str,
-    processes: int | None,
-    tell: Callable[[Progress], None],
-    problems: list[str],
-    *,
-    touched: bool = False,
-) -> None:
-    """Mine (name, stamp, files) sources, each replacing what it said before, then merge what was touched."""
-    if importlib.util.find_spec(mining) is None:
-        problems.append(f"usage is not mined: {mining} is missing")
-        return
-    module: _Mining = importlib.import_module(mining)  # type: ignore[assignment]  # a module as the protocol's object
-    tasks: list[MineTask] = []
-    weights: list[int] = []
-    open_tasks: dict[str, int] = {}
-    stamps: dict[str, str] = {}
-    for name, mark, files in sources:
-        stamps[name] = mark
-        open_tasks[name] = 0
-        sized = [(f, s) for f in files if f.suffix == ".py" and 0 < (s := _size(f)) <= LARGEST_MINED]
-        for group in chunks(sized, _CHUNK):
-            tasks.append(MineTask(name, group, index.path, mining))
-            weights.append(sum(_size(f) for f in group))
-            open_tasks[name] += 1
-        if not open_tasks[name]:
-            index.put_usage(name, {}, mark)
-    results: dict[str, list[dict[str, bytes]]] = {}
-    total, done = sum(weights), 0
-    for number, result, reason in run_tasks(mine, tasks, _workers(processes, total)):
-        name = tasks[number].source
-        if result is None:
-            problems.append(f"{name}: usage of {len(tasks[number].files)} files was passed over: {reason}")
-        results.setdefault(name, []).append(result or {})
-        open_tasks[name] -= 1
-        done += weights[number]
-        if not open_tasks[name]:
-            index.put_usage(name, _joined(results.pop(name), module), stamps[name])
-        tell(Progress("usage", done, total, name))
-    if stamps or touched:
-        index.merge_usage(module.merge)
-
-
-def _joined(parts: list[dict[str, bytes]], module: _Mining) -> dict[str, bytes]:
-    gathered: dict[str, list[bytes]] = {}
-    for part in parts:
-        for key, data in part.items():
-            gathered.setdefault(key, []).append(data)
-    return {key: data[0] if len(data) == 1 else module.merge(data) for key, data in gathered.items()}
-
-
 def _extract(
     index: Index,
     changed: list[Distribution],
@@ -160,7 +88,7 @@ def _extract(
     owners: list[Distribution] = []
     open_tasks: dict[str, int] = {}
     for distribution in changed:
-        groups = list(chunks(((m, _weight(m)) for m in modules(distribution)), _CHUNK))
+        groups = list(chunks(((m, _weight(m)) for m in modules(distribution)), CHUNK))
         open_tasks[distribution.library.distribution] = len(groups)
         if not groups:
             index.replace_rows(distribution, ())
@@ -171,7 +99,7 @@ def _extract(
     total, done, files, symbols = sum(weights), 0, 0, 0
     rows: dict[str, list[Row]] = {}
     stamps: dict[str, dict[str, str]] = {}
-    for number, result, reason in run_tasks(extract, tasks, _workers(processes, total)):
+    for number, result, reason in run_tasks(extract, tasks, workers(processes, total)):
         owner = owners[number]
         name = owner.library.distribution
         if result is None:
@@ -193,22 +121,6 @@ def _extract(
     return files, symbols
 
 
-def _workers(processes: int | None, total: int) -> int:
-    wanted = default_processes() if processes is None else processes
-    return 0 if processes is None and total < _INLINE else wanted
-
-
-def _weight(module: Module) -> int:
-    return sum(_size(f) for f in (module.stub, module.source) if f is not None)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
 def _stamp(library: LibraryId) -> str:
     return f"{library.version}:{library.record}"
 
@@ -217,3 +129,7 @@ def _version(python: str) -> tuple[int, int]:
     major, _, minor = python.partition(".")
     digits = minor.split(".")[0]
     return (int(major), int(digits)) if major.isdigit() and digits.isdigit() else (3, 11)
+
+
+def _weight(module: Module) -> int:
+    return sum(size_of(f) for f in (module.stub, module.source) if f is not None)

@@ -7,14 +7,15 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from octod.core.errors import IndexProblem
 from octod.core.paths import private_folder
 
-__all__ = ["locked", "open_database", "parents"]
+__all__ = ["key_of", "locked", "open_database", "parents"]
 
-FORMAT = 3  # PRAGMA user_version; another number means the file is made again
+FORMAT = 4  # PRAGMA user_version; another number means the file is made again
 _LOCK_SECONDS = 120.0  # how long a writer waits for another one
 
 _SCHEMA = """
@@ -26,18 +27,15 @@ CREATE TABLE libraries (
 CREATE TABLE files (
   id INTEGER PRIMARY KEY, library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE, path TEXT NOT NULL,
   stamp TEXT NOT NULL) STRICT;
-CREATE INDEX files_library ON files(library, path);
+CREATE INDEX files_library ON files(library);
 CREATE TABLE scopes (
-  id INTEGER PRIMARY KEY, qualified TEXT NOT NULL, kind TEXT NOT NULL, stub INTEGER NOT NULL,
-  library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE,
+  id INTEGER PRIMARY KEY, key INTEGER NOT NULL, qualified TEXT NOT NULL, flags INTEGER NOT NULL,
   file INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE, data BLOB NOT NULL, docs BLOB NOT NULL) STRICT;
-CREATE INDEX scopes_qualified ON scopes(qualified);
+CREATE INDEX scopes_key ON scopes(key);
 CREATE INDEX scopes_file ON scopes(file);
-CREATE INDEX scopes_library ON scopes(library);
 CREATE TABLE modules (
-  parent TEXT NOT NULL, name TEXT NOT NULL, library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE,
-  PRIMARY KEY (parent, name, library)) STRICT, WITHOUT ROWID;
-CREATE INDEX modules_library ON modules(library);
+  parent TEXT NOT NULL, name TEXT NOT NULL, library INTEGER NOT NULL, PRIMARY KEY (parent, name, library))
+  STRICT, WITHOUT ROWID;
 CREATE TABLE mined (
   receiver TEXT NOT NULL, source TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (receiver, source))
   STRICT, WITHOUT ROWID;
@@ -46,7 +44,7 @@ CREATE TABLE sources (source TEXT PRIMARY KEY, stamp TEXT NOT NULL) STRICT, WITH
 CREATE TABLE usage (receiver TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE touched (receiver TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE VIRTUAL TABLE search USING fts5(
-  name, path, doc, content='', detail=column, tokenize="unicode61 remove_diacritics 2", prefix='3');
+  name, path, doc, content='', detail=none, tokenize="unicode61 remove_diacritics 2");
 """
 
 
@@ -105,6 +103,11 @@ def _sound(path: Path) -> sqlite3.Connection | None:
     if connection is not None:
         connection.close()
     return None
+
+
+def key_of(qualified: str) -> int:
+    """64 bits that stand for a name in the scopes' index: a sixth of the space of the names themselves."""
+    return int.from_bytes(blake2b(qualified.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 def parents(module: str) -> list[tuple[str, str]]:

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from octod.core.symbols import LibraryId
 
-__all__ = ["Distribution", "installed", "module_of", "normalised", "python_files", "standard_library"]
+__all__ = ["SKIPPED_FOLDERS", "Distribution", "installed", "module_of", "normalised", "python_files", "standard_library"]
 
 # Folders that hold no modules of the project around them.
-SKIPPED_FOLDERS = frozenset(
-    "__pycache__ .git .hg .svn .tox .nox .venv venv env node_modules site-packages .mypy_cache .pytest_cache "
-    ".ruff_cache .eggs build dist".split()
-)
+SKIPPED_FOLDERS = frozenset({
+    "__pycache__", ".git", ".hg", ".svn", ".tox", ".nox", ".venv", "venv", "env", "node_modules", "site-packages",
+    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".eggs", "build", "dist",
+})  # fmt: skip
 _SUFFIXES = (".py", ".pyi")
 _COMPILED = (".so", ".pyd")
 _METADATA_CAP = 1 << 20  # bytes: the headers wanted stand at the start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import warnings
 from dataclasses import dataclass, field, replace
@@ -11,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.indexer.docstrings import cleaned, deprecation
 from octod.indexer.extract_class import class_scopes, named_tuple
+from octod.indexer.extract_exports import Exports, unneeded_imports
 from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of, settled
 from octod.indexer.reading import Reading, alternatives, doc_of, dotted
 
 __all__ = ["LARGEST_FILE", "extract_module", "merge_stub"]
 
 LARGEST_FILE = 5_000_000  # bytes; the largest hand-written module seen has 1.3 million
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_DUNDERS = {"__version__", "__author__"}
 _TYPE_FORMS = {"Union", "Optional", "Annotated", "Callable", "Literal", "Type"}
 
 
@@ -98,19 +96,19 @@ class _Module:
     classes: dict[str, list[Scope]] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
     fields: dict[str, dict[str, Parameter]] = field(default_factory=dict)
-    exported: set[str] | None = None  # by __all__
-    exported_from: set[str] = field(default_factory=set)  # modules whose __all__ is part of this one's
-    exports_unknown: bool = False  # __all__ is made in a way that cannot be read
-    reexported: set[str] = field(default_factory=set)  # `import x as x`
+    exports: Exports = field(default_factory=Exports)
     overloaded: set[str] = field(default_factory=set)
 
     def scopes(self, tree: ast.Module) -> list[Scope]:
         self._names(tree.body)
         self._block(tree.body, weak=False)
         text = doc_of(tree.body)
-        for name in self._unneeded():
+        scopes = [scope for scopes in self.classes.values() for scope in scopes]
+        for name in unneeded_imports(self.reading, self.exports, self.symbols, scopes):
             del self.symbols[name]
-        symbols = {name: replace(settled(s), public=self._public(s)) for name, s in self.symbols.items()}
+        symbols = {
+            name: replace(settled(s), public=self.exports.public(s, self.reading)) for name, s in self.symbols.items()
+        }
         module = Scope(
             qualified=self.reading.module,
             kind="module",
@@ -122,35 +120,7 @@ class _Module:
             dynamic="__getattr__" in symbols,
             deprecated=deprecation(text),
         )
-        return [module, *(scope for scopes in self.classes.values() for scope in scopes)]
-
-    def _unneeded(self) -> list[str]:
-        """Names imported from the standard library that nothing here shows: a third of all symbols are such."""
-        if self.reading.is_package or self.reading.is_stub:
-            return []
-        exported = self.exported or set()
-        imported = [s for s in self.symbols.values() if s.kind == "alias" and s.target and s.name not in exported]
-        candidates = {s.name for s in imported if (s.target or "").split(".", 1)[0] in sys.stdlib_module_names}
-        if not candidates:
-            return []
-        own = self.reading.module.split(".", 1)[0]
-        if own in sys.stdlib_module_names:
-            return []
-        shown: set[str] = set()
-        for symbols in (self.symbols, *(scope.symbols for scopes in self.classes.values() for scope in scopes)):
-            for symbol in symbols.values():
-                for parameters, returns in ((symbol.parameters or (), symbol.returns), *symbol.overloads):
-                    shown.update(_WORD.findall(returns or ""))
-                    for parameter in parameters:
-                        if parameter.annotation:
-                            shown.update(_WORD.findall(parameter.annotation))
-                if symbol.target and symbol.name not in candidates:
-                    shown.add(symbol.target.split(".", 1)[0])
-        for scopes in self.classes.values():
-            for scope in scopes:
-                for base in scope.bases:
-                    shown.update(_WORD.findall(base))
-        return sorted(candidates - shown)
+        return [module, *scopes]
 
     def _names(self, block: list[ast.stmt]) -> None:
         """First look: what the module's names are, so that types in docstrings can be told from prose."""
@@ -165,9 +135,7 @@ class _Module:
                 for name, target, _ in self._imported(node):
                     reading.imports.setdefault(name, target)
             elif isinstance(node, ast.Assign):
-                for target in node.targets:
-                    if isinstance(target, ast.Name):
-                        reading.defined.add(target.id)
+                reading.defined.update(t.id for t in node.targets if isinstance(t, ast.Name))
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 reading.defined.add(node.target.id)
             elif blocks := alternatives(reading, node):
@@ -197,14 +165,14 @@ class _Module:
                     self._annotated(node, node.target.id)
             elif isinstance(node, ast.AugAssign):
                 if dotted(node.target) == "__all__":
-                    self._exports(node.value)
+                    self.exports.add(node.value, self.reading)
             elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-                self._all_call(node.value)
+                self.exports.call(node.value, self.reading)
             elif isinstance(node, ast.Delete):
-                for gone in node.targets:
-                    if isinstance(gone, ast.Name):
-                        self.symbols.pop(gone.id, None)
-                        self.classes.pop(gone.id, None)
+                for deleted in node.targets:
+                    if isinstance(deleted, ast.Name):
+                        self.symbols.pop(deleted.id, None)
+                        self.classes.pop(deleted.id, None)
             elif blocks := alternatives(self.reading, node):
                 for inner, keeps in blocks:
                     self._block(inner, weak=weak or keeps)
@@ -255,7 +223,7 @@ class _Module:
             if weak and name in self.symbols:
                 continue
             if again:
-                self.reexported.add(name)
+                self.exports.again.add(name)
             if target == f"{self.reading.module}.{name}" and name in self.symbols:
                 continue  # `from . import x` after x was defined would only point at itself
             self.symbols[name] = Symbol(name, "alias", target=target, line=node.lineno)
@@ -272,8 +240,8 @@ class _Module:
                     self._assigned(element.id, part, line, weak=weak)
         elif isinstance(target, ast.Name):
             if target.id == "__all__":
-                self.exported = set()
-                self._exports(value)
+                self.exports.start()
+                self.exports.add(value, self.reading)
             self._assigned(target.id, value, line, weak=weak)
 
     def _assigned(self, name: str, value: ast.expr | None, line: int, *, weak: bool) -> None:
@@ -338,8 +306,8 @@ class _Module:
 
     def _annotated(self, node: ast.AnnAssign, name: str) -> None:
         if name == "__all__" and node.value is not None:
-            self.exported = set()
-            self._exports(node.value)
+            self.exports.start()
+            self.exports.add(node.value, self.reading)
         kind = self.reading.annotation(node.annotation)
         if kind and kind.rsplit(".", 1)[-1] == "TypeAlias" and node.value is not None:
             if dotted(node.value):
@@ -352,37 +320,6 @@ class _Module:
             kind = inner[:-1] if bracket else self.reading.constructed(node.value)
         self.symbols[name] = Symbol(name, "attribute", returns=kind, line=node.lineno)
 
-    def _exports(self, value: ast.expr) -> None:
-        """Add what an expression contributes to ``__all__``."""
-        if self.exported is None:
-            self.exported = set()
-        if isinstance(value, (ast.List, ast.Tuple, ast.Set)):
-            for element in value.elts:
-                if isinstance(element, ast.Constant):
-                    self.exported.add(str(element.value))
-                elif isinstance(element, ast.Starred):
-                    self._exports(element.value)
-                elif (name := dotted(element)) and name.endswith(".__name__"):
-                    self.exported.add(name.removesuffix(".__name__").rsplit(".", 1)[-1])
-        elif isinstance(value, ast.BinOp):
-            self._exports(value.left)
-            self._exports(value.right)
-        elif isinstance(value, ast.Call) and dotted(value.func) in ("list", "tuple", "sorted", "set") and value.args:
-            self._exports(value.args[0])
-        elif (name := dotted(value)) and name.endswith(".__all__"):
-            root, _, rest = name.removesuffix(".__all__").partition(".")
-            base = self.reading.imports.get(root, f"{self.reading.module}.{root}")
-            self.exported_from.add(f"{base}.{rest}" if rest else base)
-        elif dotted(value) != "__all__":
-            self.exports_unknown = True
-
-    def _all_call(self, call: ast.Call) -> None:
-        match call:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="__all__"), attr="extend"), args=[argument]):
-                self._exports(argument)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="__all__"), attr="append"), args=[argument]):
-                self._exports(ast.List([argument], ast.Load()))
-
     def _lazy(self, value: ast.expr) -> None:
         """``__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules, {module: [names]})``."""
         if not isinstance(value, ast.Call) or not (dotted(value.func) or "").endswith("attach"):
@@ -393,34 +330,15 @@ class _Module:
         names: list[tuple[str, str]] = []
         for element in getattr(given.get("submodules"), "elts", []):
             if isinstance(element, ast.Constant):
-                names.append((str(element.value), f"{package}.{element.value}"))
+                names.append((str(element.value), f"{package}.{element.value!s}"))
         if isinstance(pairs, ast.Dict):
             for key, listed in zip(pairs.keys, pairs.values, strict=True):
                 if isinstance(key, ast.Constant):
                     elements = [e.value for e in getattr(listed, "elts", []) if isinstance(e, ast.Constant)]
-                    names += [(str(e), f"{package}.{key.value}.{e}") for e in elements]
-        self.exported = (self.exported or set()) | {name for name, _ in names}
+                    names += [(str(e), f"{package}.{key.value!s}.{e!s}") for e in elements]
+        self.exports.names = (self.exports.names or set()) | {name for name, _ in names}
         for name, target in names:
             self.symbols[name] = Symbol(name, "alias", target=target, line=value.lineno)
 
-    def _public(self, symbol: Symbol) -> bool:
-        name = symbol.name
-        if self.exported is not None:
-            if name in self.exported:
-                return True
-            if symbol.target and symbol.target.rsplit(".", 1)[0] in self.exported_from:
-                return True
-            if not self.exports_unknown:
-                return False
-        if name.startswith("_"):
-            return name in _DUNDERS
-        if symbol.kind == "alias" and symbol.target is not None and name in self.reading.imports:
-            if name in self.reexported:
-                return True
-            package = self.reading.module.split(".", 1)[0]
-            own = symbol.target == package or symbol.target.startswith(f"{package}.")
-            return self.reading.is_package and not self.reading.is_stub and own
-        return symbol.returns not in ("TypeVar", "logging.Logger", "ParamSpec")
 
-
-_BUILTIN_CLASSES = frozenset("str int float bool bytes list dict set tuple frozenset object Exception ValueError".split())
+_BUILTIN_CLASSES = {"str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "object"}

@@ -22,7 +22,7 @@ __all__ = ["class_scopes", "named_tuple"]
 
 DEEPEST = 8  # classes inside classes
 
-_DATACLASSES = {"dataclass", "define", "frozen", "mutable", "attrs", "attributes", "pydantic_dataclass"}
+_DATACLASSES = {"dataclass", "define", "frozen", "mutable", "attrs", "attributes", "s"}  # `attr.s`
 _FIELD_BASES = {"BaseModel", "SQLModel", "BaseSettings", "RootModel", "NamedTuple", "TypedDict", "GenericModel", "Struct"}
 _ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "EnumMeta"}
 
@@ -241,8 +241,9 @@ def _assigned(reading: Reading, name: str, value: ast.expr | None, line: int, bo
     earlier = body.symbols.get(name)
     if earlier is None or earlier.returns is None or returns is not None:
         body.symbols[name] = Symbol(name, "attribute", returns=returns, line=line, public=public)
-    if "ib" in (dotted(value.func) or "").split(".") if isinstance(value, ast.Call) else False:
-        if body.fields_are_parameters and (parameter := _field(reading, name, "", value, body)):
+    if isinstance(value, ast.Call) and body.fields_are_parameters:
+        is_field = (dotted(value.func) or "").rsplit(".", 1)[-1] in ("ib", "attrib")  # of attrs
+        if is_field and (parameter := _field(reading, name, "", value, body)):
             body.fields[name] = parameter
 
 
@@ -300,6 +301,9 @@ def _self_attributes(reading: Reading, method: FunctionNode, body: _Body, attrib
     receiver = arguments[0].arg
     annotated = {a.arg: reading.annotation(a.annotation) for a in [*arguments[1:], *method.args.kwonlyargs]}
     for statement in statements(method.body):
+        targets: list[ast.expr]
+        value: ast.expr | None
+        kind: str | None
         if isinstance(statement, ast.Assign):
             targets, value, kind = statement.targets, statement.value, None
         elif isinstance(statement, ast.AnnAssign):

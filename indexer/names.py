@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from octod.indexer.annotations import read_annotation, substitute, types_of
-from octod.indexer.frames import Binding, Branch, Frame, Table, Use, table_of
+from octod.indexer.bindings import table_of
+from octod.indexer.frames import Binding, Branch, Frame, Table, Use
 from octod.indexer.infer import Types, attribute, awaited, called, elements, entered, infer
 from octod.indexer.lookup import ScopeSource, Target, TypeRef, dotted, resolve
 from octod.indexer.parse import Tree
@@ -94,6 +95,13 @@ class View:
         self._calls: dict[Frame, Types] = {}
         self._frames: dict[str, tuple[Frame, int]] | None = None
         self._depth = 0
+        self._lines: dict[int, list[str]] = {}
+
+    def lines(self, block: int) -> list[str]:
+        """The lines of a block's text as it was parsed."""
+        if block not in self._lines:
+            self._lines[block] = self.tree.blocks[block].parsed.text.removeprefix("\0").split("\n")
+        return self._lines[block]
 
     # places ------------------------------------------------------------------------------------------------------
     def place(self, block: int, use: Use) -> Place:

@@ -362,7 +362,7 @@ def _complete(text: str, found: Scan, body_follows: bool) -> str:
             continue
         return candidate + tail
     receiver = text[found.receiver_start : found.receiver_end]
-    marked = f"({receiver}).{MARK}" if receiver and parse_expression(receiver) else MARK
+    marked: str = f"({receiver}).{MARK}" if receiver and parse_expression(receiver) else MARK
     if head in _CLAUSES and head in ("elif", "except", "case"):
         return f"{head} {marked}: pass"
     return f"if {marked}:" if body_follows else marked

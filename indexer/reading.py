@@ -6,7 +6,7 @@ import ast
 import sys
 from dataclasses import dataclass, field
 
-__all__ = ["Reading", "alternatives", "dotted", "doc_of", "literal_type"]
+__all__ = ["Reading", "alternatives", "doc_of", "dotted", "literal_type"]
 
 LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
 LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
@@ -16,10 +16,10 @@ _LITERALS: dict[type, str] = {
     ast.SetComp: "set", ast.Tuple: "tuple", ast.JoinedStr: "str", ast.Compare: "bool",
 }  # fmt: skip
 # Lower-case classes whose call makes an instance; every other constructor is told by its capital letter.
-_CONSTRUCTORS = frozenset(
-    "str int float bool bytes list dict set tuple frozenset bytearray object property type "
-    "defaultdict deque collections.defaultdict collections.deque threading.local itertools.count".split()
-)
+_CONSTRUCTORS = {
+    "str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "bytearray", "object", "type",
+    "defaultdict", "deque", "collections.defaultdict", "collections.deque", "threading.local", "itertools.count",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

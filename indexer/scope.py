@@ -12,13 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from octod.core.symbols import CallSite, LibraryId, Scope
+from octod.indexer.bindings import table_of
 from octod.indexer.extract_class import class_scopes
 from octod.indexer.features import Trail, receiver_text, surroundings
-from octod.indexer.frames import Call, table_of
+from octod.indexer.frames import Call
 from octod.indexer.infer import Types
 from octod.indexer.lookup import LayeredSource, ScopeSource, Target, TypeRef, find_member, refresh, resolve
 from octod.indexer.names import Place, View, absolute_module
-from octod.indexer.parse import Cursor, Tree, parse_expression, parse_file
+from octod.indexer.parse import MARK, Cursor, Tree, parse_expression, parse_file
 from octod.indexer.reading import Reading
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Receiver",
     "ResolvedCall",
     "argument_text",
+    "arguments_at",
     "call_sites",
     "callees_at",
     "features_at",
@@ -34,6 +36,7 @@ __all__ = [
     "names_at",
     "receiver_at",
     "resolved_calls",
+    "types_at",
     "usage_key",
 ]
 
@@ -149,6 +152,14 @@ def callees_at(source: ScopeSource, cursor: Cursor, module: str = "", package: b
     return tuple({t.qualified: t for t in found}.values())
 
 
+def types_at(
+    source: ScopeSource, cursor: Cursor, expression: str, module: str = "", package: bool = False
+) -> Types:
+    """What an expression would be if it stood at the cursor; unknown gives no types."""
+    place, node = _view(source, cursor.tree, module, package).cursor(), parse_expression(expression)
+    return tuple(t for t in place.infer(node) if t.known) if place is not None and node is not None else ()
+
+
 def features_at(cursor: Cursor) -> tuple[str, ...]:
     """What surrounds the cursor, as mining would see a call there (features.py)."""
     trail = Trail()
@@ -178,11 +189,7 @@ def history_at(
     same: list[str] = []
     if wanted:
         for block, call in ordered[-_NEAREST:]:
-            if text and receiver_text(call.receiver) == text:
-                same.append(call.member)
-            elif call.receiver is not None and any(
-                (t.qualified, t.instance) in wanted for t in view.place(block, call.use).infer(call.receiver)
-            ):
+            if (text and receiver_text(call.receiver) == text) or _is_any(view, block, call, wanted):
                 same.append(call.member)
     return History(here, tuple(same))
 
@@ -199,12 +206,10 @@ def arguments_at(
         if call.member != member or call.node is None or call.receiver is None:
             continue
         same = text and receiver_text(call.receiver) == text
-        if not same and not any(
-            (t.qualified, t.instance) in wanted for t in view.place(block, call.use).infer(call.receiver)
-        ):
+        if not same and not _is_any(view, block, call, wanted):
             continue
-        source_text = argument_text(cursor.tree.blocks[block].parsed.text, call.node, 200)
-        if source_text is not None:
+        source_text = argument_text(view.lines(block), call.node, 200)
+        if source_text is not None and MARK not in source_text:  # not the call that is being typed
             found.append(source_text)
     return tuple(found)
 
@@ -250,6 +255,8 @@ def call_sites(
 ) -> tuple[list[CallSite], list[str]]:
     """(every call site of a finished file whose receiver is known, problems)."""
     refresh(source)
+    if not module:
+        module, package = module_of(path)
     tree, problem = parse_file(text)
     if tree is None:
         return [], [f"{path}: {problem}"]
@@ -289,24 +296,44 @@ def usage_key(owner: TypeRef) -> str:
     return owner.qualified + "()"
 
 
-def argument_text(text: str, node: ast.Call, longest: int) -> str | None:
-    """The source between the call's brackets on one line; None when it is longer than that."""
-    parts = [*node.args, *(k.value for k in node.keywords)]
-    if not parts:
+def argument_text(lines: list[str], node: ast.Call, longest: int) -> str | None:
+    """The source between the call's brackets on one line; None when it is longer than that, or cannot be told.
+
+    ``lines`` are those of the text that the node was parsed from.
+    """
+    if not node.args and not node.keywords:
         return ""
-    if (node.end_lineno or 0) - (node.func.end_lineno or 0) > 8:
+    first, last = (node.func.end_lineno or 1) - 1, (node.end_lineno or 1) - 1
+    if last - first > 8 or last >= len(lines):
         return None
-    try:
-        made = ast.unparse(ast.Call(ast.Name("f", ast.Load()), node.args, node.keywords))[2:-1]
-    except (RecursionError, ValueError):
+    begin, end = node.func.end_col_offset or 0, node.end_col_offset or 0
+    if first == last:
+        text = _columns(lines[first], begin, end)
+    else:
+        rows = [_columns(lines[first], begin, None), *lines[first + 1 : last], _columns(lines[last], 0, end)]
+        if any("#" in r or '"""' in r or r.endswith("\\") for r in rows):
+            return None
+        text = " ".join(r.strip() for r in rows).replace("( ", "(").replace(", )", ")")
+    text = text.strip()
+    if not (text.startswith("(") and text.endswith(")")):
         return None
-    return made if len(made) <= longest else None
+    text = text[1:-1].strip().removesuffix(",")
+    return text if len(text) <= longest else None
+
+
+def _columns(line: str, begin: int, end: int | None) -> str:
+    """A part of a line by columns in UTF-8 bytes."""
+    if line.isascii():
+        return line[begin:end]
+    return line.encode("utf-8", "surrogatepass")[begin:end].decode("utf-8", "replace")
 
 
 # helpers -----------------------------------------------------------------------------------------------------------
 
 
 def _view(source: ScopeSource, tree: Tree, module: str, package: bool) -> View:
+    if isinstance(source, LayeredSource):
+        source = source.base
     refresh(source)
     key = (id(source), module, package, getattr(source, "generation", 0))
     known = tree.cache.get(key)
@@ -390,6 +417,13 @@ def _around(view: View, cursor: Cursor) -> list[tuple[int, Call]]:
             line = _statement_line(view, cursor)
             after += [(number, c) for c in table.calls[split:] if c.node is not None and c.node.lineno > line]
     return after + before
+
+
+def _is_any(view: View, block: int, call: Call, wanted: set[tuple[str, bool]]) -> bool:
+    """Whether the call's receiver may be of one of the (class, instance) pairs."""
+    if call.receiver is None:
+        return False
+    return any((t.qualified, t.instance) in wanted for t in view.place(block, call.use).infer(call.receiver))
 
 
 def _statement_line(view: View, cursor: Cursor) -> int:

@@ -13,12 +13,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, Self
 
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Scope
-from octod.indexer.database import locked, open_database, parents
+from octod.indexer.database import key_of, locked, open_database, parents
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import merge_stub
 from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, encode_scope, search_texts
@@ -60,7 +62,7 @@ class Index:
         with self._mutex:
             self._connection.close()
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -82,9 +84,9 @@ class Index:
                 return found
 
     def submodules(self, qualified: str) -> tuple[str, ...]:
-        """Names (last parts, sorted) of the modules directly below a package."""
+        """The dotted names, sorted, of the modules directly in a package."""
         rows = self._all("SELECT DISTINCT name FROM modules WHERE parent = ? ORDER BY name", (qualified,))
-        return tuple(name for (name,) in rows)
+        return tuple(f"{qualified}.{name}" for (name,) in rows)
 
     def libraries(self) -> tuple[LibraryId, ...]:
         """What is indexed, by name."""
@@ -120,21 +122,22 @@ class Index:
     def files(self, distribution: str) -> Mapping[str, str]:
         """Path -> stamp of the files that a library was extracted from."""
         rows = self._all(
-            "SELECT path, stamp FROM files WHERE library = (SELECT id FROM libraries WHERE distribution = ?)",
+            "SELECT l.root, f.path, f.stamp FROM files f JOIN libraries l ON l.id = f.library WHERE l.distribution = ?",
             (distribution,),
         )
-        return dict(rows)
+        return {os.path.join(root, path): stamp for root, path, stamp in rows}
 
     def matches(self, query: str, limit: int) -> list[tuple[Scope, str, float]]:
         """(scope, symbol name, rank; smaller is better) for an FTS5 query; see ``octod.indexer.search``."""
-        sql = "SELECT rowid, bm25(search, 10.0, 2.0, 1.0) AS score FROM search WHERE search MATCH ? ORDER BY score LIMIT ?"
+        sql = "SELECT rowid, bm25(search) AS score FROM search WHERE search MATCH ? ORDER BY score LIMIT ?"
         found = []
         for rowid, score in self._all(sql, (query, limit)):
             rows = self._all("SELECT qualified FROM scopes WHERE id = ?", (rowid // MOST_SYMBOLS,))
             scope = self.scope(rows[0][0]) if rows else None
-            names = self._names(rowid // MOST_SYMBOLS) if scope is not None else []
-            if scope is not None and rowid % MOST_SYMBOLS < len(names):
-                found.append((scope, names[rowid % MOST_SYMBOLS], float(score)))
+            # A stub's symbols stand before what its source adds, so the place in the row is the place in the scope.
+            name = next(islice(scope.symbols, rowid % MOST_SYMBOLS, None), None) if scope is not None else None
+            if scope is not None and name is not None:
+                found.append((scope, name, float(score)))
         return found
 
     @property
@@ -170,7 +173,7 @@ class Index:
             library = self._library(connection, distribution)
             self._forget(connection, "SELECT id FROM files WHERE library = ?", (library,))
             connection.execute("DELETE FROM modules WHERE library = ?", (library,))
-            self._insert(connection, library, rows, stamps)
+            self._insert(connection, library, str(distribution.root), rows, stamps)
             names = [m for m in distribution.compiled if m]
             connection.executemany(
                 "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for m in names for p in parents(m)]
@@ -183,11 +186,13 @@ class Index:
         with self._writing() as connection:
             library = self._library(connection, distribution)
             for path in gone:
-                self._forget(connection, "SELECT id FROM files WHERE library = ? AND path = ?", (library, path))
-            self._insert(connection, library, rows, stamps)
+                relative = path.removeprefix(f"{distribution.root}/")
+                self._forget(connection, "SELECT id FROM files WHERE library = ? AND path = ?", (library, relative))
+            self._insert(connection, library, str(distribution.root), rows, stamps)
             connection.execute("DELETE FROM modules WHERE library = ?", (library,))
             modules = connection.execute(
-                "SELECT qualified FROM scopes WHERE library = ? AND kind = 'module'", (library,)
+                "SELECT qualified FROM scopes WHERE NOT flags & 1 AND file IN (SELECT id FROM files WHERE library = ?)",
+                (library,),
             ).fetchall()
             connection.executemany(
                 "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for (m,) in modules for p in parents(m)]
@@ -198,6 +203,7 @@ class Index:
         with self._writing() as connection:
             wanted = "SELECT id FROM libraries WHERE distribution = ?"
             self._forget(connection, f"SELECT id FROM files WHERE library = ({wanted})", (name,))
+            connection.execute(f"DELETE FROM modules WHERE library = ({wanted})", (name,))
             connection.execute("DELETE FROM libraries WHERE distribution = ?", (name,))
 
     def put_usage(self, source: str, receivers: Mapping[str, bytes], stamp: str = "") -> None:
@@ -247,28 +253,20 @@ class Index:
                     return []
                 raise self._problem(error) from error
 
-    def _names(self, scope_id: int) -> list[str]:
-        rows = self._all("SELECT qualified, kind, data FROM scopes WHERE id = ?", (scope_id,))
-        for qualified, kind, data in rows:
-            try:
-                return list(decode_row(qualified, kind, LibraryId("", "", ""), "", data, b"").symbols)
-            except ValueError:
-                self.damaged = True
-        return []
-
     def _read(self, qualified: str) -> Scope | None:
         docs = "s.docs" if self._docs else "x''"
         rows = self._all(
-            f"SELECT s.kind, l.distribution, l.version, l.record, f.path, s.data, {docs} FROM scopes s"
-            " JOIN libraries l ON l.id = s.library JOIN files f ON f.id = s.file WHERE s.qualified = ?"
-            " ORDER BY s.stub DESC, l.distribution = 'stdlib', s.id",
-            (qualified,),
+            f"SELECT s.flags, l.distribution, l.version, l.record, l.root, f.path, s.data, {docs} FROM scopes s"
+            " JOIN files f ON f.id = s.file JOIN libraries l ON l.id = f.library"
+            " WHERE s.key = ? AND s.qualified = ? ORDER BY s.flags & 2 DESC, l.distribution = 'stdlib', s.id LIMIT 2",
+            (key_of(qualified), qualified),
         )
         found: Scope | None = None
-        for kind, distribution, version, record, file, data, documented in rows[:2]:
+        for flags, distribution, version, record, root, path, data, documented in rows:
             library = LibraryId(distribution, version, record)
             try:
-                scope = decode_row(qualified, kind, library, file, data, documented)
+                kind: Literal["class", "module"] = "class" if flags & 1 else "module"
+                scope = decode_row(qualified, kind, library, os.path.join(root, path), data, documented)
             except ValueError:
                 self.damaged = True
                 continue
@@ -322,24 +320,23 @@ class Index:
         return int(row[0][0])
 
     def _insert(
-        self, connection: sqlite3.Connection, library: int, rows: Iterable[Row], stamps: Mapping[str, str]
+        self, connection: sqlite3.Connection, library: int, root: str, rows: Iterable[Row], stamps: Mapping[str, str]
     ) -> None:
         files: dict[str, int] = {}
 
         def file_id(path: str) -> int:
             if path not in files:
-                files[path] = int(
-                    connection.execute(
-                        "INSERT INTO files (library, path, stamp) VALUES (?, ?, ?)", (library, path, stamps.get(path, ""))
-                    ).lastrowid
-                    or 0
-                )
+                relative = path.removeprefix(f"{root}/")
+                values = (library, relative, stamps.get(path, ""))
+                cursor = connection.execute("INSERT INTO files (library, path, stamp) VALUES (?, ?, ?)", values)
+                files[path] = int(cursor.lastrowid or 0)
             return files[path]
 
         for row in rows:
+            flags = (row.kind == "class") | ("-stubs/" in row.file) << 1
             cursor = connection.execute(
-                "INSERT INTO scopes (qualified, kind, stub, library, file, data, docs) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row.qualified, row.kind, "-stubs/" in row.file, library, file_id(row.file), row.data, row.docs),
+                "INSERT INTO scopes (key, qualified, flags, file, data, docs) VALUES (?, ?, ?, ?, ?, ?)",
+                (key_of(row.qualified), row.qualified, flags, file_id(row.file), row.data, row.docs),
             )
             base = int(cursor.lastrowid or 0) * MOST_SYMBOLS
             connection.executemany(
@@ -356,11 +353,11 @@ class Index:
     def _forget(self, connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> None:
         """Delete the scopes of the files that a query names, first of all from search, whose rows have no content."""
         rows = connection.execute(
-            f"SELECT id, qualified, kind, data, docs FROM scopes WHERE file IN ({files})", parameters
+            f"SELECT id, qualified, data, docs FROM scopes WHERE file IN ({files})", parameters
         ).fetchall()
-        for scope_id, qualified, kind, data, docs in rows:
+        for scope_id, qualified, data, docs in rows:
             try:
-                scope = decode_row(qualified, kind, LibraryId("", "", ""), "", data, docs)
+                scope = decode_row(qualified, "module", LibraryId("", "", ""), "", data, docs)
             except ValueError:
                 self.damaged = True
                 continue

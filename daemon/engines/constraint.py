@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import keyword
 from collections.abc import Callable
-from copy import copy
 
 from octod.daemon.engines import syntax
 from octod.daemon.engines.syntax import Frame, Kind, Rules, parsed
@@ -50,8 +49,9 @@ class ArgumentList:
 
     def after(self, text: str) -> tuple[ArgumentList, int] | None:
         """The reading after ``text`` and how much of it was used up to the closing bracket; None when not viable."""
-        other = copy(self)
-        other.frames = [copy(frame) for frame in self.frames]
+        other = ArgumentList.__new__(ArgumentList)
+        other.__dict__.update(self.__dict__)
+        other.frames = [frame.copy() for frame in self.frames]
         for used, character in enumerate(text, 1):
             if not other.feed(character):
                 return None
@@ -81,7 +81,7 @@ class ArgumentList:
     def _operand(self, c: str) -> bool:
         frame = self.frames[-1]
         if c in " \n":
-            return self._blank(c, self._may_gap)
+            return self._blank(c, self._may_gap or (c == "\n" and not frame.started and not frame.star))
         if c in ")]}":
             return self._close_without_operand(frame, c)
         if frame.kind == "subscript" and (c == ":" or (c == "," and frame.optional)):
@@ -159,6 +159,8 @@ class ArgumentList:
                 return self._lambda(c)
             self._expect_operand(may_gap=True, words=True)
             return c == " " and self._operand(c)
+        if frame.star and not frame.started and word not in self.rules.names:
+            return False
         kind = "constant" if word in syntax.CONSTANTS else "name"
         return self._is_value(word) and self._begin(frame) and self._end(kind, c)
 
@@ -315,7 +317,7 @@ class ArgumentList:
         if c == "\n":
             self._newlines += 1
             self._gap += c
-            return self._newlines <= self.rules.constraint.newlines
+            return may and "\n" not in self._gap[:-1] and self._newlines <= self.rules.constraint.newlines
         within = not self._gap and may
         indents = "\n" in self._gap and len(self._gap) < 80
         self._gap += c

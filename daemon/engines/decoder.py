@@ -34,13 +34,17 @@ LARGEST_PIECE, SMALLEST_PIECE, PIECE_SECONDS = 128, 16, 0.025
 
 @dataclass(eq=False, slots=True)
 class _Slot:
-    """Buffers of one prompt: ``tokens`` are those whose keys and values are in them, from the start."""
+    """Buffers of one prompt: ``tokens`` are those whose keys and values are in them, from the start.
+
+    A binding does not own the numpy arrays bound to it, so ``held`` keeps them: freed memory would be written to.
+    """
 
     binding: Any
     mixture: Mixture | None = None
     tokens: list[int] = field(default_factory=list)
     logits: Array | None = None  # of the last token
     used: int = 0
+    held: dict[str, Any] = field(default_factory=dict)
 
 
 class Decoder:
@@ -176,6 +180,7 @@ class Decoder:
         if best.mixture != mixture:
             for name, value in self._matrices(mixture).items():
                 best.binding.bind_ortvalue_input(name, value)
+                best.held[name] = value
             best.mixture = mixture
         best.used = next(self._clock)
         return best, known
@@ -196,6 +201,7 @@ class Decoder:
                 buffer = ort.OrtValue.ortvalue_from_numpy(empty)
                 slot.binding.bind_ortvalue_input(f"past.{layer}.{half}", buffer)
                 slot.binding.bind_ortvalue_output(f"present.{layer}.{half}", buffer)
+                slot.held[f"past.{layer}.{half}"] = buffer
         self._slots.append(slot)
         return slot
 

@@ -13,7 +13,7 @@ import pytest
 from octod.adapters import mixture
 from octod.adapters.dataset import DataSet, Plan, Source, build
 from octod.adapters.identity import BaseModel
-from octod.adapters.lora import Hyperparameters, Step, load_base, train
+from octod.adapters.lora import Hyperparameters, Step, idle_cores, load_base, train
 from octod.adapters.prompt import encode_prompt, load_tokenizer
 from octod.adapters.verify import check_folder
 from octod.core.errors import TrainingProblem
@@ -161,3 +161,13 @@ def test_samples_without_text_after_the_cursor_train_too(real_base: BaseModel, t
     full = data.train[0]
     empty = replace(full, prompt=replace(full.prompt, before="", signatures=(), after=""))
     assert 1 == train(real_base, [empty], tmp_path, parameters=replace(SHORT, steps=1)).steps
+
+
+@pytest.mark.parametrize(
+    ("load", "own", "expected"), [(0.0, 1, 4), (1.0, 1, 4), (3.1, 1, 2), (4.0, 4, 4), (9.0, 1, 1), (40.0, 4, 1)]
+)
+def test_threads_leave_busy_cores_alone(load: float, own: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting threads cost more than they bring; what is our own load does not count."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    assert expected == idle_cores(own)

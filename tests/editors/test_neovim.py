@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,16 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from octod.core.paths import Paths
+from octod.daemon import lifecycle
 
 PLUGIN = Path(__file__).resolve().parents[2] / "editors" / "nvim"
 NVIM = shutil.which("nvim")
 DEADLINE = 60.0  # seconds: a first start indexes the environment and prepares the model
 
+STUB = Path(__file__).resolve().parents[1] / "daemon" / "stub_daemon.py"
+
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.engine,
     pytest.mark.skipif(NVIM is None, reason="Neovim is not installed (apt-get install neovim)"),
 ]
+
+ATTACHED = "#vim.tbl_keys(vim.lsp.buf_get_clients(0)) > 0"
+GHOST = "vim.api.nvim_buf_get_extmarks(0, require('octod').namespace, 0, -1, { details = true })"
+WORDS = "vim.tbl_map(function(item) return item.word end, vim.fn.complete_info({'items'}).items)"
 
 SOURCE = """\
 import petstore
@@ -43,7 +49,7 @@ class Neovim:
         start = f"require('octod').setup({{ cmd = {{ '{sys.executable}', '-m', 'octod.cli', 'lsp' }} }})"
         self.process = subprocess.Popen(
             [
-                *(str(NVIM), "--headless", "--clean", "--listen", str(self.socket)),
+                *(str(NVIM), "--headless", "--clean", "-n", "--listen", str(self.socket)),
                 *("--cmd", f"set runtimepath^={PLUGIN}", "--cmd", f"lua {start}", "--cmd", "filetype on"),
                 str(file),
             ],
@@ -74,11 +80,18 @@ class Neovim:
         except ValueError:
             return None
 
-    def wait_for(self, expression: str, met: Callable[[Any], bool] = bool) -> Any:
-        """The value of ``expression`` once it is as wanted; fails at the deadline with the last value."""
+    def wait_for(self, expression: str, met: Callable[[Any], bool] = bool, again: str = "") -> Any:
+        """The value of ``expression`` once it is as wanted; fails at the deadline with the last value.
+
+        ``again`` are keys to type every other second: the daemon may still have been indexing when it was asked.
+        """
         until = time.monotonic() + DEADLINE
+        typed = time.monotonic()
         while not met(value := self.lua(expression)):
             assert time.monotonic() < until, f"{expression} is still {value!r}"
+            if again and time.monotonic() - typed > 2:
+                self.keys(again)
+                typed = time.monotonic()
         return value
 
 
@@ -107,24 +120,48 @@ def neovim(tmp_path: Path) -> Iterator[Neovim]:
     finally:
         editor.process.terminate()
         editor.process.wait(10)
-        octod = [sys.executable, "-m", "octod.cli", "stop"]
-        subprocess.run(octod, check=True, capture_output=True, env=os.environ.copy(), timeout=30)
+        lifecycle.stop(Paths.of())
 
 
-def test_the_menu_and_the_ghost_text_arrive(neovim: Neovim) -> None:
-    """Typing ``bird.`` opens a menu of the class's members; ``feed(`` is continued by ghost text, which a key takes."""
-    neovim.wait_for("vim.lsp.buf_get_clients(0)", met=lambda clients: clients not in (None, [], {}))
+@pytest.fixture
+def stub_daemon() -> None:
+    """A daemon with fixed answers, for what is the plugin's alone."""
+    lifecycle.start(Paths.of(), command=[sys.executable, str(STUB)])
+
+
+@pytest.mark.usefixtures("stub_daemon")
+def test_the_plugin_shows_menu_and_ghost_text_and_takes_it(neovim: Neovim) -> None:
+    """The menu keeps the server's order; ghost text stands after the cursor; the key puts it into the file."""
+    neovim.wait_for(ATTACHED)
     neovim.keys("Gobird.")
-    words = neovim.wait_for(
-        "vim.tbl_map(function(item) return item.word end, vim.fn.complete_info({'items'}).items)",
-        met=lambda found: bool(found) and "feed" in found,
-    )
+    assert ["get", "post", "Client"] == neovim.wait_for(WORDS)
+    neovim.keys("<C-e>get(")
+    row, column, details = neovim.wait_for(GHOST, met=lambda found: bool(found) and found[0][2] == 9)[0][1:4]
+    assert (SOURCE.count("\n"), 9, "url, timeout=5)") == (row, column, details["virt_text"][0][0])
+    neovim.keys("<C-l>")
+    line = neovim.wait_for("vim.api.nvim_get_current_line()", met=lambda found: found != "bird.get(")
+    assert "bird.get(url, timeout=5)" == line
+
+
+@pytest.mark.usefixtures("stub_daemon")
+def test_leaving_insert_mode_takes_the_ghost_text_off(neovim: Neovim) -> None:
+    """Nothing that is not in the file stays on the screen."""
+    neovim.wait_for(ATTACHED)
+    neovim.keys("Gobird.get(")
+    neovim.wait_for(GHOST)
+    neovim.keys("<Esc>")
+    neovim.wait_for(f"#{GHOST} == 0")
+
+
+@pytest.mark.engine
+def test_octod_completes_an_installed_library(neovim: Neovim) -> None:
+    """With the real daemon ``bird.`` opens the members of its class, and the arguments of ``feed`` come as ghost text."""
+    neovim.wait_for(ATTACHED)
+    neovim.keys("Gobird.")
+    words = neovim.wait_for(WORDS, met=lambda found: bool(found) and "feed" in found, again="<BS>.")
     assert {"feed", "walk"} <= set(words)
     neovim.keys("<C-e>feed(")
-    ghost = neovim.wait_for(
-        "vim.api.nvim_buf_get_extmarks(0, require('octod').namespace, 0, -1, { details = true })", met=bool
-    )
-    text = ghost[0][3]["virt_text"][0][0]
-    neovim.keys("<C-l>")
-    line = neovim.wait_for("vim.api.nvim_get_current_line()", met=lambda found: found == f"bird.feed({text}")
-    assert line.startswith("bird.feed(")
+    text = neovim.wait_for(GHOST, met=lambda found: bool(found) and found[0][2] == 10, again="<BS>(")[0][3][
+        "virt_text"
+    ][0][0]
+    assert text.endswith(")")

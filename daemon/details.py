@@ -1,0 +1,121 @@
+"""What a name is: hovers, signature help, and the description of a menu's entry."""
+
+from __future__ import annotations
+
+import re
+
+from octod.adapters.signatures import render_parameters
+from octod.core.answers import Hover, SignatureHelp
+from octod.core.symbols import LibraryId, Scope, Symbol
+from octod.daemon.context import Place
+from octod.indexer.lookup import Target, find_member, resolve
+from octod.indexer.scope import callees_at, types_at
+from octod.indexer.store import Index
+
+__all__ = ["describe", "hover_at", "signature_at", "word_end"]
+
+_WORD = re.compile(r"\w*")
+_DOTTED = re.compile(r"[\w.]+")
+
+
+def word_end(text: str, offset: int) -> int:
+    """The end of the identifier at an offset."""
+    found = _WORD.match(text, offset)
+    return found.end() if found else offset
+
+
+def hover_at(index: Index, place: Place) -> Hover | None:
+    """What stands at the place, whose cursor is at the end of an identifier; None where that is unknown."""
+    cursor = place.cursor
+    name = cursor.partial
+    if cursor.inside or not name:
+        return None
+    start = cursor.offset - len(name)
+    if cursor.receiver or cursor.importing is not None:
+        member = next((m for m in place.members if m.symbol.name == name), None)
+        if member is None:
+            return None
+        target = resolve(place.receiver.source, member.qualified)
+        if target is not None and target.symbol is not None and target.symbol.kind != "alias":
+            return _hover(index, target, start, cursor.offset) or _of(member.qualified, member.symbol, member.library, start, cursor.offset)
+        return _of(member.qualified, member.symbol, member.library, start, cursor.offset)
+    for one in types_at(index, cursor, name, place.module, place.package):
+        target = resolve(index, one.qualified)
+        if target is not None and (found := _hover(index, target, start, cursor.offset)) is not None:
+            return found
+    return None
+
+
+def describe(index: Index, qualified: str) -> Hover | None:
+    """What a qualified name is, public or where it is defined."""
+    if not _DOTTED.fullmatch(qualified):
+        return None
+    target = resolve(index, qualified)
+    if target is not None and (found := _hover(index, target, 0, 0)) is not None:
+        return found
+    owner, _, name = qualified.rpartition(".")
+    member = find_member(index, owner, name)
+    return None if member is None else _of(member.qualified, member.symbol, member.library, 0, 0)
+
+
+def signature_at(index: Index, place: Place) -> SignatureHelp | None:
+    """The signature of the call around the cursor, and the parameter that the cursor is in."""
+    around = place.cursor.call
+    if around is None or place.cursor.inside == "comment":
+        return None
+    for target in callees_at(index, place.cursor, place.module, place.package):
+        symbol = target.symbol
+        if symbol is None or symbol.parameters is None:
+            continue
+        shown = tuple(str(p) for p in symbol.parameters)
+        label = f"{around.function}({', '.join(shown)})"
+        return SignatureHelp(label, shown, _active(symbol, around.keyword, around.argument), symbol.doc)
+    return None
+
+
+def _active(symbol: Symbol, keyword: str, argument: int) -> int:
+    """The parameter's number, -1 for none."""
+    parameters = symbol.parameters or ()
+    for number, parameter in enumerate(parameters):
+        if keyword and parameter.name == keyword and parameter.kind in ("standard", "keyword"):
+            return number
+        if not keyword and (number == argument or parameter.kind == "vararg"):
+            return number if parameter.kind in ("positional", "standard", "vararg") else -1
+    if keyword:
+        return next((n for n, p in enumerate(parameters) if p.kind == "kwarg"), -1)
+    return -1
+
+
+def _hover(index: Index, target: Target, start: int, end: int) -> Hover | None:
+    symbol, scope = target.symbol, target.scope or _owner(index, target.qualified)
+    if scope is None:
+        return None
+    if symbol is None:
+        return _of_scope(scope, start, end)
+    return _of(target.qualified, symbol, scope.library, start, end, scope.doc if target.kind in ("class", "module") else "")
+
+
+def _owner(index: Index, qualified: str) -> Scope | None:
+    return index.scope(qualified.rpartition(".")[0])
+
+
+def _of_scope(scope: Scope, start: int, end: int) -> Hover:
+    return Hover(
+        scope.qualified, scope.kind, f"{scope.kind} {scope.qualified}", scope.doc,
+        scope.library.distribution, scope.library.version, start, end, scope.deprecated,
+    )
+
+
+def _of(qualified: str, symbol: Symbol, library: LibraryId, start: int, end: int, doc: str = "") -> Hover:
+    name = symbol.name
+    if symbol.parameters is not None:
+        line = f"{'class ' if symbol.kind == 'class' else ''}{name}({render_parameters(symbol.parameters)})"
+    else:
+        line = f"class {name}" if symbol.kind == "class" else name
+    if symbol.returns and symbol.kind != "class":
+        line += f" -> {symbol.returns}" if symbol.parameters is not None else f": {symbol.returns}"
+    return Hover(
+        qualified, symbol.kind, line, symbol.doc or doc,
+        library.distribution, library.version, start, end, symbol.deprecated,
+    )
+

@@ -1,0 +1,71 @@
+"""Lane A: the members of the receiver, all of them, the likeliest first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from octod.adapters.ranker import FEATURES, Matrix, Ranker, features
+from octod.adapters.signatures import render_parameters
+from octod.core.answers import MenuItem
+from octod.core.symbols import Member
+from octod.daemon.context import Place, signature_line
+from octod.daemon.jedi_worker import Completion
+
+__all__ = ["MODELLED", "SHOWN", "items", "items_of_jedi", "likeliest", "order", "with_model"]
+
+MODELLED = 32  # candidates that the language model scores; the author's member is among them in 19 of 20 menus
+SHOWN = 5  # signatures in the prompt
+_MODEL = FEATURES.index("model")
+
+
+def order(scores: Matrix) -> list[int]:
+    """Row numbers, the best score first; ties stay in the index's order."""
+    return [int(i) for i in np.argsort(-scores, kind="stable")]
+
+
+def likeliest(place: Place, table: Matrix, ranker: Ranker) -> list[int]:
+    """Rows worth a model's opinion, the best first: those that go on from what is typed already."""
+    typed = place.cursor.partial.lower()
+    ranked = order(ranker.scores(table, modelled=False))
+    return [i for i in ranked if place.members[i].symbol.name.lower().startswith(typed)][:MODELLED]
+
+
+def signatures(place: Place, rows: list[int]) -> tuple[str, ...]:
+    """The prompt's index context: the likeliest members' signatures."""
+    instance = not place.receiver.module
+    return tuple(signature_line(place.members[i], instance) for i in rows[:SHOWN])
+
+
+def with_model(table: Matrix, rows: list[int], scores: list[float]) -> Matrix:
+    """The feature matrix with the model's column: rows it did not score stand with the worst of those it did."""
+    filled = table.copy()
+    filled[:, _MODEL] = min(scores, default=0.0)
+    filled[rows, _MODEL] = scores
+    return filled
+
+
+def items(place: Place, scores: Matrix) -> tuple[MenuItem, ...]:
+    """The menu's entries in the order of their scores."""
+    return tuple(_item(place.members[i], float(scores[i])) for i in order(scores))
+
+
+def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tuple[MenuItem, ...]:
+    """What jedi knows of a receiver that the index does not, by how often each was called, private ones last."""
+    ranked = sorted(found, key=lambda c: (c.name.startswith("_"), -counts.get(c.name, 0)))
+    return tuple(
+        MenuItem(c.name, c.kind, c.full_name or c.name, score=float(counts.get(c.name, 0))) for c in ranked
+    )
+
+
+def _item(member: Member, score: float) -> MenuItem:
+    symbol = member.symbol
+    signature = "" if symbol.parameters is None else f"({render_parameters(symbol.parameters)})"
+    return MenuItem(
+        symbol.name,
+        symbol.kind,
+        member.qualified,
+        signature,
+        member.library.distribution,
+        symbol.deprecated is not None,
+        score,
+    )

@@ -1,0 +1,309 @@
+"""The service behind the daemon's socket: a document and an offset in, a menu, ghost text or a hover out.
+
+The index is read in one thread of its own, so the event loop stays free; the language model answers from another
+process.  A menu never waits for the model longer than ``Settings.menu_model_ms``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from octod.adapters.identity import BaseModel, bundled_base
+from octod.adapters.ranker import Matrix, Ranker, features
+from octod.adapters.routing import Choice
+from octod.core.answers import AdapterUse, Ghost, Hover, Menu, SignatureHelp
+from octod.core.errors import OctodError
+from octod.core.paths import Paths, private_folder
+from octod.core.settings import Settings
+from octod.daemon import details, ghost, menu
+from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at, prompt_at, signature_line
+from octod.daemon.engines.protocol import Engine
+from octod.daemon.jedi_worker import JediWorker
+from octod.daemon.jobs import Jobs
+from octod.daemon.model import Model
+from octod.daemon.protocol import Document, Notify
+from octod.daemon.workspaces import Workspace, Workspaces
+from octod.indexer.scope import callees_at
+
+__all__ = ["OctodService", "make_service"]
+
+log = logging.getLogger("octod.daemon")
+
+T = TypeVar("T")
+
+_JEDI = 0.15  # seconds a menu waits for jedi; a late answer is kept for the next question
+
+
+class OctodService:
+    """The real service; ``engine`` None means the index alone."""
+
+    def __init__(self, paths: Paths, settings: Settings, engine: Engine | None, base: BaseModel | None) -> None:
+        self.notify: Notify = lambda method, params: None
+        self._settings = settings
+        self._jobs = Jobs(lambda method, params: self.notify(method, params))
+        self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}))
+        self._model = Model(engine, base, paths, self._say)
+        self._jedi = JediWorker(private_folder(paths.cache / "jedi"))
+        self._ranker = Ranker.shipped()
+        self._usages: dict[str, Usages] = {}
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="index")
+        self._routes: Counter[str] = Counter()
+        self._starting = asyncio.create_task(self._model.start())
+
+    async def menu(self, document: Document, offset: int) -> Menu | None:
+        """Lane A: the receiver's members in order, with the model's score when it comes in time."""
+        began = time.perf_counter()
+        workspace = self._workspace(document)
+        place, table, rows = await self._read(self._ranked, workspace, document, offset)
+        cursor = place.cursor
+        if cursor.inside or not (cursor.receiver or cursor.importing is not None):
+            return None
+        if not place.members:
+            return await self._unknown(workspace, place, began)
+        choice = await self._choice(workspace, document, place.library)
+        modelled = False
+        if rows:
+            prompt = prompt_at(document, offset, menu.signatures(place, rows), until=cursor.dot)
+            names = [place.members[i].symbol.name for i in rows]
+            scored = await self._model.score(prompt, names, choice.mixture, self._settings.menu_model_ms / 1e3)
+            if scored is not None:
+                table, modelled = menu.with_model(table, rows, scored), True
+        self._routes["index"] += 1
+        first = place.first
+        return Menu(
+            menu.items(place, self._ranker.scores(table, modelled)),
+            cursor.offset - len(cursor.partial),
+            first.qualified if first else "",
+            "index",
+            _uses(choice) if modelled else (),
+            modelled,
+            milliseconds=_since(began),
+        )
+
+    async def ghost(self, document: Document, offset: int, selected: str | None) -> Ghost | None:
+        """Lane B: the arguments at the cursor, or the rest of the menu's selected entry with its arguments."""
+        began = time.perf_counter()
+        workspace = self._workspace(document)
+        if selected is not None:
+            return await self._selected(workspace, document, offset, selected)
+        call, options, choice = await self._call(workspace, document, offset)
+        if call is None:
+            return None
+        prompt = prompt_at(document, offset, _called(call))
+        left = self._settings.ghost_ms / 1e3
+        made = None
+        if call.parameters is not None:
+            made = await self._model.generate(prompt, call.constraint, choice.mixture, left * 0.7)
+        if made is not None and made.finished:
+            text = made.text.removesuffix(")")
+            if all(option.text != text for option in options):
+                options = [*options, ghost.Option(text, made=True)]
+        left -= time.perf_counter() - began
+        texts = [f"{option.text})" for option in options]
+        scores = await self._model.score_arguments(prompt, texts, choice.mixture, max(left, 0.05))
+        chosen = ghost.choose(options, scores)
+        if chosen is None:
+            return None
+        best, share = chosen
+        if share < self._settings.ghost_threshold:
+            return None
+        option = options[best]
+        return Ghost(
+            option.text if call.closed else f"{option.text})",
+            offset,
+            share,
+            _uses(choice) if scores is not None else (),
+            "model" if option.made else "copy" if option.text else "empty",
+            _since(began),
+        )
+
+    async def hover(self, document: Document, offset: int) -> Hover | None:
+        """What stands at the offset."""
+        end = details.word_end(document.text, offset)
+        index = self._workspace(document).index
+        return await self._read(lambda: details.hover_at(index, place_at(index, document, end)))
+
+    async def describe(self, environment: str | None, root: str | None, path: str | None, qualified: str) -> Hover | None:
+        """What a qualified name is."""
+        index = self._workspaces.of(environment, root, path).index
+        return await self._read(details.describe, index, qualified)
+
+    async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
+        """The call around the offset."""
+        index = self._workspace(document).index
+        return await self._read(lambda: details.signature_at(index, place_at(index, document, offset)))
+
+    async def warm(self, document: Document, offset: int) -> None:
+        """Open the environment, load the file's adapters, and let the model read up to the current line."""
+        workspace = self._workspace(document)
+        place, _, rows = await self._read(self._ranked, workspace, document, offset)
+        choice = await self._choice(workspace, document, place.library)
+        shown = menu.signatures(place, rows)
+        if not shown and place.cursor.call is not None:
+            call, _, choice = await self._call(workspace, document, offset)
+            shown = _called(call) if call is not None else ()
+        await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
+
+    async def close(self, uri: str) -> None:
+        """Nothing is kept for a document."""
+
+    async def status(self) -> dict[str, Any]:
+        """What there is to tell, as JSON values."""
+        routes = sum(self._routes.values())
+        return {
+            "model": self._model.status(),
+            "workspaces": self._workspaces.status(),
+            "degraded": self._workspaces.degraded,
+            "routes": {name: round(n / routes, 4) for name, n in sorted(self._routes.items())},
+            "menus": routes,
+            "jobs": [asdict(job) for job in self._jobs.listing()],
+        }
+
+    async def index(self, environment: str | None, force: bool) -> dict[str, Any]:
+        """Index an environment now."""
+        return asdict(await self._workspaces.of(environment, None, None).build(force))
+
+    async def adapters_changed(self) -> None:
+        """Read the registry again."""
+        self._model.forget()
+        self.notify("changed", {})
+
+    async def stop(self) -> None:
+        """Stop everything that was started."""
+        self._starting.cancel()
+        await asyncio.gather(self._starting, return_exceptions=True)
+        for part in (self._jobs.stop, self._model.stop, self._jedi.stop, self._workspaces.close):
+            with contextlib.suppress(OctodError):
+                await part()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    # helpers -------------------------------------------------------------------------------------------------------
+
+    def _workspace(self, document: Document) -> Workspace:
+        return self._workspaces.of(document.environment, document.root, document.path)
+
+    def _usages_of(self, workspace: Workspace) -> Usages:
+        key = workspace.environment.key
+        if key not in self._usages:
+            self._usages[key] = Usages(workspace.index)
+        return self._usages[key]
+
+    async def _read(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run in the thread that reads indexes."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work, *arguments)
+
+    def _ranked(self, workspace: Workspace, document: Document, offset: int) -> tuple[Place, Matrix, list[int]]:
+        """The place, its feature matrix without the model, and the rows worth the model's opinion."""
+        place = place_at(workspace.index, document, offset)
+        evidence = evidence_at(workspace.index, self._usages_of(workspace), place)
+        table = features(place.members, evidence)
+        return place, table, menu.likeliest(place, table, self._ranker) if place.members else []
+
+    async def _call(
+        self, workspace: Workspace, document: Document, offset: int
+    ) -> tuple[ghost.Call | None, list[ghost.Option], Choice]:
+        def read() -> tuple[ghost.Call | None, list[ghost.Option]]:
+            place = place_at(workspace.index, document, offset)
+            targets = callees_at(workspace.index, place.cursor, place.module, place.package)
+            call = ghost.call_at(place, targets)
+            return call, ghost.options(call, self._usages_of(workspace)) if call is not None else []
+
+        call, options = await self._read(read)
+        library = None
+        if call is not None and call.targets:
+            owner = workspace.index.scope(call.targets[0].qualified.rpartition(".")[0])
+            library = owner.library.distribution if owner is not None else None
+        return call, options, await self._choice(workspace, document, library)
+
+    async def _selected(
+        self, workspace: Workspace, document: Document, offset: int, selected: str
+    ) -> Ghost | None:
+        """The menu's entry under the user's eyes with its arguments, as if it were typed already."""
+        place = await self._read(place_at, workspace.index, document, offset)
+        start = offset - len(place.cursor.partial)
+        member = next((m for m in place.members if m.symbol.name == selected), None)
+        if member is None or member.symbol.parameters is None:
+            return None
+        text = f"{document.text[:start]}{selected}({document.text[offset:]}"
+        typed = Document(document.uri, document.version, text, document.path, document.environment, document.root)
+        found = await self.ghost(typed, start + len(selected) + 1, None)
+        if found is None:
+            return None
+        return Ghost(f"{selected}({found.text}", start, found.confidence, found.adapters, found.source, found.milliseconds)
+
+    async def _unknown(self, workspace: Workspace, place: Place, began: float) -> Menu:
+        """The index does not know the receiver: jedi may, in its worker."""
+        cursor = place.cursor
+        start = cursor.offset - len(cursor.partial)
+        if not cursor.receiver:
+            self._routes["unknown"] += 1
+            return Menu((), start, "", "unknown", milliseconds=_since(began))
+        line = cursor.text.count("\n", 0, start) + 1
+        column = start - (cursor.text.rfind("\n", 0, start) + 1)
+        sys_path = [str(p) for p in workspace.environment.site_packages]
+        try:
+            found = await self._jedi.complete(cursor.text, line, column, sys_path, deadline=_JEDI)
+        except OctodError as error:
+            log.info("jedi: %s", error)
+            found = ()
+        counts: dict[str, int] = {}
+        for key in place.receiver.unknown:
+            usage = self._usages_of(workspace).of(key)
+            counts |= usage.members if usage is not None else {}
+        route = "jedi" if found else "unknown"
+        self._routes[route] += 1
+        items = menu.items_of_jedi(found, counts)
+        return Menu(items, start, "", "jedi" if found else "unknown", incomplete=not found, milliseconds=_since(began))
+
+    async def _choice(self, workspace: Workspace, document: Document, library: str | None) -> Choice:
+        return await self._model.choice(imports_of(document.text), library, workspace.index)
+
+    def _say(self, text: str) -> None:
+        self.notify("message", {"text": text})
+
+
+def _called(call: ghost.Call) -> tuple[str, ...]:
+    """The called function's signature as the model reads it."""
+    for target in call.targets:
+        if target.symbol is None or target.symbol.parameters is None:
+            continue
+        owner = call.receiver.types[0] if call.receiver.types else None
+        place = call.place
+        scope = place.receiver.source.scope(target.qualified.rpartition(".")[0])
+        if scope is None:
+            continue
+        from octod.core.symbols import Member
+
+        member = Member(target.symbol, scope.qualified, scope.library)
+        return (signature_line(member, owner is not None and owner.instance),)
+    return ()
+
+
+def _uses(choice: Choice) -> tuple[AdapterUse, ...]:
+    return tuple(AdapterUse(name, weight) for name, weight in choice.mixture)
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1e3, 2)
+
+
+async def make_service(paths: Paths, settings: Settings) -> OctodService:
+    """The service with the engine that the settings name; raises OctodError for settings that cannot be met."""
+    if settings.engine == "none":
+        return OctodService(paths, settings, None, None)
+    from pathlib import Path
+
+    from octod.daemon.engines.embedded import EmbeddedEngine
+
+    base = BaseModel.of(Path(settings.base).expanduser()) if settings.base else bundled_base()
+    engine = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
+    return OctodService(paths, settings, engine, base)

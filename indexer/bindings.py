@@ -1,0 +1,441 @@
+"""From statements to a table: one pass in reading order that notes bindings, frames and calls.
+
+Nothing is inferred here: a table depends on the block's text alone and is kept with it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+
+from octod.indexer.frames import Binding, BindingKind, Branch, Call, Frame, FrameKind, Statement, Table, Use
+from octod.indexer.parse import MARK, Block
+
+__all__ = ["table_of"]
+
+# An expression nested deeper than this is data; following it costs more than it tells.
+DEEPEST = 120
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def table_of(block: Block) -> Table:
+    """The block's table; made once for its text."""
+    table = block.parsed.table
+    if table is None:
+        reader = _Reader()
+        try:
+            reader.body(block.parsed.body)
+        except RecursionError:
+            pass  # what was read so far is still true; deeper code is data (P13)
+        table = block.parsed.table = reader.table
+    assert isinstance(table, Table)
+    return table
+
+
+_NO_STATEMENT = Statement("expr", (), ())
+_LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_KINDS: dict[type[ast.AST], str] = {
+    ast.Assign: "assign", ast.AnnAssign: "assign", ast.AugAssign: "augment", ast.Return: "return", ast.Expr: "expr",
+    ast.If: "if", ast.While: "while", ast.For: "for", ast.AsyncFor: "for", ast.With: "with", ast.AsyncWith: "with",
+    ast.Assert: "assert", ast.Raise: "raise", ast.Delete: "del", ast.Match: "match",
+}  # fmt: skip
+
+
+class _Reader:
+    """Walks statements in reading order and fills a table."""
+
+    def __init__(self) -> None:
+        module = Frame("module", "", None, None)
+        self.table = Table(module, {"": module}, [])
+        self.frame = module
+        self.branch: Branch | None = None
+        self.order = 0
+        self.blocks: tuple[str, ...] = ()
+        self.statement = _NO_STATEMENT
+        self.depth = 0
+
+    # statements --------------------------------------------------------------------------------------------------
+    def body(self, statements: Iterable[ast.stmt]) -> None:
+        for node in statements:
+            handler = _STATEMENTS.get(type(node))
+            if handler is not None:
+                handler(self, node)
+
+    def say(self, node: ast.AST, targets: tuple[ast.expr, ...] = ()) -> None:
+        self.statement = Statement(_KINDS.get(type(node), "expr"), targets, self.blocks)
+
+    def bind(
+        self, name: str, kind: BindingKind, node: ast.AST, path: tuple[int, ...] = (), frame: Frame | None = None,
+        inner: Frame | None = None,
+    ) -> None:  # fmt: skip
+        frame = frame or self.frame
+        self.order += 1
+        binding = Binding(name, kind, node, frame, self.order, self.branch, path, inner)
+        frame.bindings.setdefault(name, []).append(binding)
+
+    def target(self, target: ast.expr, kind: BindingKind, node: ast.AST, path: tuple[int, ...] = ()) -> None:
+        """Bind what an assignment, loop or ``with`` names; attributes of ``self`` go to the class."""
+        if isinstance(target, ast.Name):
+            self.bind(target.id, kind, node, path)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for number, element in enumerate(target.elts):
+                if isinstance(element, ast.Starred):
+                    self.target(element.value, "none", node)
+                else:
+                    self.target(element, kind, node, (*path, number))
+        elif isinstance(target, ast.Attribute):
+            self.expression(target.value, None, "")
+            if target.attr == MARK:
+                self.at_cursor(target.value, None, "")
+                return
+            owner = self.owner_of(target.value)
+            if owner is not None:
+                self.order += 1
+                made = Binding(target.attr, kind, node, self.frame, self.order, self.branch, path)
+                owner.attributes.setdefault(target.attr, []).append(made)
+        elif isinstance(target, ast.Subscript):
+            self.expression(target, None, "")
+
+    def owner_of(self, value: ast.expr) -> Frame | None:
+        """The class whose method this is when ``value`` is the method's first parameter."""
+        frame = self.frame
+        if not isinstance(value, ast.Name) or frame.kind != "function" or frame.parent is None:
+            return None
+        if frame.parent.kind != "class" or not isinstance(frame.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return None
+        arguments = [*frame.node.args.posonlyargs, *frame.node.args.args]
+        return frame.parent if arguments and arguments[0].arg == value.id else None
+
+    def _assign(self, node: ast.Assign) -> None:
+        self.say(node, tuple(node.targets))
+        self.expression(node.value, None, "")
+        for target in node.targets:
+            self.target(target, "assign", node.value)
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        self.say(node, (node.target,))
+        self.expression(node.annotation, None, "")
+        if node.value is not None:
+            self.expression(node.value, None, "")
+        self.target(node.target, "annotated", node)
+
+    def _augmented(self, node: ast.AugAssign) -> None:
+        self.say(node, (node.target,))
+        self.expression(node.value, None, "")
+        if not isinstance(node.target, ast.Name):
+            self.expression(node.target, None, "")
+
+    def _expression(self, node: ast.Expr) -> None:
+        self.say(node)
+        self.expression(node.value, None, "")
+
+    def _return(self, node: ast.Return) -> None:
+        self.say(node)
+        if node.value is not None:
+            self.expression(node.value, None, "")
+            self.frame.returns.append((node.value, self.order, self.branch))
+
+    def _other(self, node: ast.stmt) -> None:
+        self.say(node)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.expression(child, None, "")
+
+    def _assert(self, node: ast.Assert) -> None:
+        self._other(node)
+        self.narrow(node.test)
+
+    def narrow(self, test: ast.expr) -> None:
+        """Bind what ``isinstance(x, T)`` says of ``x``."""
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+            for value in test.values:
+                self.narrow(value)
+        if (
+            isinstance(test, ast.Call)
+            and isinstance(test.func, ast.Name)
+            and test.func.id == "isinstance"
+            and len(test.args) == 2
+            and isinstance(test.args[0], ast.Name)
+        ):
+            self.bind(test.args[0].id, "narrow", test.args[1])
+
+    def arm(self, statements: list[ast.stmt], group: ast.AST, number: int, arms: int, word: str) -> None:
+        """Read one arm of a conditional statement."""
+        outer, blocks = self.branch, self.blocks
+        left = bool(statements) and isinstance(statements[-1], _LEAVING)
+        self.branch = Branch(outer, group, number, arms, left)
+        self.blocks = (*blocks, word)
+        self.body(statements)
+        self.branch, self.blocks = outer, blocks
+
+    def _if(self, node: ast.If) -> None:
+        self.say(node)
+        self.expression(node.test, None, "")
+        outer, blocks = self.branch, self.blocks
+        arms = 2 if node.orelse else 0
+        left = isinstance(node.body[-1], _LEAVING)
+        self.branch = Branch(outer, node, 0, arms, left)
+        self.narrow_apart(node.test)
+        self.blocks = (*blocks, "if")
+        self.body(node.body)
+        self.branch, self.blocks = outer, blocks
+        if node.orelse:
+            if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+                self.branch = Branch(outer, node, 1, arms)
+                self.body(node.orelse)
+                self.branch = outer
+            else:
+                self.arm(node.orelse, node, 1, arms, "if")
+        if left and isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not):
+            self.narrow(node.test.operand)
+
+    def narrow_apart(self, test: ast.expr) -> None:
+        """Narrow inside the arm only: the binding's branch counts as left, so nothing after the arm sees it."""
+        arm = self.branch
+        assert arm is not None
+        inner = Branch(arm.parent, arm.group, arm.arm, 0, True)
+        self.branch = inner
+        self.narrow(test)
+        self.branch = arm
+
+    def _try(self, node: ast.Try) -> None:
+        if not node.handlers:
+            self.block(node.body, "try")
+        else:
+            arms = 1 + len(node.handlers)
+            self.arm(node.body, node, 0, arms, "try")
+            for number, handler in enumerate(node.handlers, 1):
+                outer, blocks = self.branch, self.blocks
+                left = bool(handler.body) and isinstance(handler.body[-1], _LEAVING)
+                self.branch = Branch(outer, node, number, arms, left)
+                self.blocks = (*blocks, "except")
+                if handler.type is not None:
+                    self.statement = Statement("except", (), self.blocks)
+                    self.expression(handler.type, None, "")
+                    if handler.name:
+                        self.bind(handler.name, "except", handler.type)
+                self.body(handler.body)
+                self.branch, self.blocks = outer, blocks
+        self.block(node.orelse, "try")
+        self.block(node.finalbody, "try")
+
+    def block(self, statements: list[ast.stmt], word: str) -> None:
+        blocks = self.blocks
+        self.blocks = (*blocks, word)
+        self.body(statements)
+        self.blocks = blocks
+
+    def _for(self, node: ast.For | ast.AsyncFor) -> None:
+        self.say(node, (node.target,))
+        self.expression(node.iter, None, "")
+        self.target(node.target, "iterate", node.iter)
+        self.block(node.body, "loop")
+        self.block(node.orelse, "loop")
+
+    def _while(self, node: ast.While) -> None:
+        self.say(node)
+        self.expression(node.test, None, "")
+        self.block(node.body, "loop")
+        self.block(node.orelse, "loop")
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+        for item in node.items:
+            self.say(node)
+            self.expression(item.context_expr, None, "")
+            if item.optional_vars is not None:
+                self.target(item.optional_vars, "enter", item.context_expr)
+        self.block(node.body, "with")
+
+    def _match(self, node: ast.Match) -> None:
+        self.say(node)
+        self.expression(node.subject, None, "")
+        for number, case in enumerate(node.cases):
+            outer = self.branch
+            self.branch = Branch(outer, node, number)
+            for part in ast.walk(case.pattern):
+                if isinstance(part, ast.MatchAs) and part.name:
+                    inner = part.pattern
+                    known = isinstance(inner, ast.MatchClass)
+                    self.bind(part.name, "narrow" if known else "none", inner.cls if known else part)  # type: ignore[union-attr]
+                elif isinstance(part, ast.MatchValue):
+                    self.expression(part.value, None, "")
+                elif isinstance(part, ast.MatchClass):
+                    self.expression(part.cls, None, "")
+            if case.guard is not None:
+                self.expression(case.guard, None, "")
+            self.body(case.body)
+            self.branch = outer
+
+    def _import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.bind(alias.asname or alias.name.split(".")[0], "import", alias)
+
+    def _from(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            if alias.name == "*":
+                self.frame.stars.append(node)
+            else:
+                self.bind(alias.asname or alias.name, "from", node)
+
+    def _function(self, node: FunctionNode) -> None:
+        self.statement = Statement("decorator", (), self.blocks)
+        for decorator in node.decorator_list:
+            self.expression(decorator, None, "")
+        self.statement = Statement("def", (), self.blocks)
+        arguments = node.args
+        for default in (*arguments.defaults, *arguments.kw_defaults):
+            if default is not None:
+                self.expression(default, None, "")
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        for argument in (*every, arguments.vararg, arguments.kwarg):
+            if argument is not None and argument.annotation is not None:
+                self.expression(argument.annotation, None, "")
+        if node.returns is not None:
+            self.expression(node.returns, None, "")
+        frame = self.enter("function", node.name, node)
+        self.order += 1
+        outer = frame.parent
+        assert outer is not None
+        made = Binding(node.name, "def", node, outer, self.order, self.branch, (), frame)
+        outer.bindings.setdefault(node.name, []).append(made)
+        branch, blocks, self.branch, self.blocks = self.branch, self.blocks, None, ()
+        for argument in every:
+            self.bind(argument.arg, "parameter", argument)
+        for argument in (arguments.vararg, arguments.kwarg):
+            if argument is not None:
+                self.bind(argument.arg, "none", argument)
+        self.body(node.body)
+        self.frame, self.branch, self.blocks = outer, branch, blocks
+
+    def _class(self, node: ast.ClassDef) -> None:
+        self.statement = Statement("class", (), self.blocks)
+        for part in (*node.decorator_list, *node.bases, *(k.value for k in node.keywords)):
+            self.expression(part, None, "")
+        frame = self.enter("class", node.name, node)
+        outer = frame.parent
+        assert outer is not None
+        branch, blocks, self.branch, self.blocks = self.branch, self.blocks, None, ()
+        self.body(node.body)
+        self.frame, self.branch, self.blocks = outer, branch, blocks
+        self.bind(node.name, "class", node, inner=frame)
+
+    def enter(self, kind: FrameKind, name: str, node: ast.AST) -> Frame:
+        outer = self.frame
+        dotted = f"{outer.name}.{name}" if outer.name else name
+        self.frame = Frame(kind, dotted, node, outer, self.order, self.branch)
+        self.table.frames[dotted] = self.frame
+        return self.frame
+
+    # expressions -------------------------------------------------------------------------------------------------
+    def at_cursor(self, receiver: ast.expr | None, outer: ast.Call | None, keyword: str) -> None:
+        use = Use(self.frame, self.order, self.branch)
+        self.table.cursor = Call(receiver, MARK, None, use, self.statement, outer, keyword)
+        self.table.cursor_calls = len(self.table.calls)
+
+    def expression(self, node: ast.expr, outer: ast.Call | None, keyword: str) -> None:
+        kind = type(node)
+        if kind is ast.Name:
+            if node.id == MARK:  # type: ignore[attr-defined]
+                self.at_cursor(None, outer, keyword)
+            return
+        if kind is ast.Constant:
+            return
+        if kind is ast.Attribute:
+            assert isinstance(node, ast.Attribute)
+            self.expression(node.value, outer, keyword)
+            if node.attr == MARK:
+                self.at_cursor(node.value, outer, keyword)
+            return
+        self.depth += 1
+        if self.depth < DEEPEST:
+            handler = _EXPRESSIONS.get(kind)
+            if handler is not None:
+                handler(self, node, outer, keyword)
+            else:
+                for name in node._fields:
+                    value = getattr(node, name)
+                    if isinstance(value, ast.expr):
+                        self.expression(value, outer, keyword)
+                    elif isinstance(value, list):
+                        for child in value:
+                            if isinstance(child, ast.expr):
+                                self.expression(child, outer, keyword)
+        self.depth -= 1
+
+    def _call(self, node: ast.Call, outer: ast.Call | None, keyword: str) -> None:
+        function = node.func
+        if isinstance(function, ast.Attribute):
+            self.expression(function.value, outer, keyword)
+            if function.attr == MARK:
+                self.at_cursor(function.value, outer, keyword)
+            else:
+                use = Use(self.frame, self.order, self.branch)
+                self.table.calls.append(
+                    Call(function.value, function.attr, node, use, self.statement, outer, keyword)
+                )
+        else:
+            self.expression(function, outer, keyword)
+            if isinstance(function, ast.Name):
+                use = Use(self.frame, self.order, self.branch)
+                self.table.bare.append(Call(None, function.id, node, use, self.statement, outer, keyword))
+        for argument in node.args:
+            self.expression(argument, node, "")
+        for given in node.keywords:
+            self.expression(given.value, node, given.arg or "")
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, outer: ast.Call | None, keyword: str
+    ) -> None:
+        frame = self.frame
+        self.frame = Frame("comprehension", frame.name, node, frame, self.order, self.branch)
+        self.table.nested[node] = self.frame
+        for generator in node.generators:
+            self.target(generator.target, "iterate", generator.iter)
+        if isinstance(node, ast.DictComp):
+            self.expression(node.key, outer, keyword)
+            self.expression(node.value, outer, keyword)
+        else:
+            self.expression(node.elt, outer, keyword)
+        for generator in node.generators:
+            self.expression(generator.iter, outer, keyword)
+            for test in generator.ifs:
+                self.expression(test, outer, keyword)
+        self.frame = frame
+
+    def _lambda(self, node: ast.Lambda, outer: ast.Call | None, keyword: str) -> None:
+        frame = self.frame
+        self.frame = Frame("lambda", frame.name, node, frame, self.order, self.branch)
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            self.bind(argument.arg, "none", argument)
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self.expression(default, outer, keyword)
+        self.expression(node.body, outer, keyword)
+        self.frame = frame
+
+    def _walrus(self, node: ast.NamedExpr, outer: ast.Call | None, keyword: str) -> None:
+        self.expression(node.value, outer, keyword)
+        frame = self.frame
+        while frame.kind == "comprehension" and frame.parent is not None:
+            frame = frame.parent
+        self.bind(node.target.id, "assign", node.value, frame=frame)
+
+    def _yield(self, node: ast.Yield, outer: ast.Call | None, keyword: str) -> None:
+        if node.value is not None:
+            self.expression(node.value, outer, keyword)
+            self.frame.yields.append((node.value, self.order, self.branch))
+
+
+_STATEMENTS: dict[type[ast.AST], Callable[..., None]] = {
+    ast.Assign: _Reader._assign, ast.AnnAssign: _Reader._annotated, ast.AugAssign: _Reader._augmented,
+    ast.Expr: _Reader._expression, ast.Return: _Reader._return, ast.If: _Reader._if, ast.Try: _Reader._try,
+    ast.TryStar: _Reader._try, ast.For: _Reader._for, ast.AsyncFor: _Reader._for, ast.While: _Reader._while,
+    ast.With: _Reader._with, ast.AsyncWith: _Reader._with, ast.Match: _Reader._match, ast.Import: _Reader._import,
+    ast.ImportFrom: _Reader._from, ast.FunctionDef: _Reader._function, ast.AsyncFunctionDef: _Reader._function,
+    ast.ClassDef: _Reader._class, ast.Assert: _Reader._assert, ast.Raise: _Reader._other, ast.Delete: _Reader._other,
+}  # fmt: skip
+_EXPRESSIONS: dict[type[ast.AST], Callable[..., None]] = {
+    ast.Call: _Reader._call, ast.ListComp: _Reader._comprehension, ast.SetComp: _Reader._comprehension,
+    ast.GeneratorExp: _Reader._comprehension, ast.DictComp: _Reader._comprehension, ast.Lambda: _Reader._lambda,
+    ast.NamedExpr: _Reader._walrus, ast.Yield: _Reader._yield,
+}  # fmt: skip

@@ -1,0 +1,189 @@
+"""A small index made of inline sources, and ``check`` for texts with ``$0`` at the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import dedent
+
+from octod.core.symbols import LibraryId, Scope
+from octod.indexer.extract import extract_module
+from octod.indexer.lookup import TypeRef
+from octod.indexer.parse import Cursor, parse_at
+from octod.indexer.scope import Receiver, receiver_at
+
+BUILTINS = """
+from typing import Generic, Iterator, TypeVar, overload
+_T = TypeVar("_T")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+class object:
+    def __repr__(self) -> str: ...
+class type: ...
+class int: ...
+class float: ...
+class bool(int): ...
+class str:
+    def upper(self) -> str: ...
+    def split(self) -> list[str]: ...
+class tuple: ...
+class list(Generic[_T]):
+    def append(self, x: _T) -> None: ...
+    def pop(self) -> _T: ...
+    def __iter__(self) -> Iterator[_T]: ...
+class dict(Generic[_K, _V]):
+    def get(self, key: _K) -> _V | None: ...
+    def items(self) -> Iterator[tuple[_K, _V]]: ...
+class Exception: ...
+def isinstance(a, b) -> bool: ...
+def open(path: str) -> object: ...
+"""
+
+TYPING = """
+class Generic: ...
+class Protocol: ...
+class Iterator: ...
+class Coroutine: ...
+class Callable: ...
+class TypeVar: ...
+"""
+
+SHOP = """
+from __future__ import annotations
+from typing import Callable, Iterator, Literal, Optional, TypeVar, overload, Generic, Any
+from contextlib import contextmanager
+from shop.goods import Basket, Crate as Crate
+from shop import goods
+F = TypeVar("F")
+E = TypeVar("E")
+BoundT = TypeVar("BoundT", bound="Client")
+
+class Base:
+    def close(self) -> None: ...
+    def copy(self) -> Self: ...
+    @property
+    def basket(self) -> Basket: ...
+
+class Client(Base):
+    name: str
+    timeout = 5
+    def __init__(self, name: str) -> None:
+        self.crate = Crate()
+    def __enter__(self) -> Client: ...
+    async def __aenter__(self) -> Client: ...
+    def get(self, url: str, *, retries: int = 3) -> Reply: ...
+    async def fetch(self, url: str) -> Reply: ...
+    def lost(self, x): ...
+    @classmethod
+    def default(cls) -> Self: ...
+
+class Reply:
+    @property
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+    def __getitem__(self, key: int) -> Basket: ...
+    def __iter__(self) -> Iterator[Client]: ...
+    def __add__(self, other: Reply) -> Reply: ...
+
+class Group:
+    def command(self) -> Callable[[Callable[..., Any]], Command]: ...
+class Command:
+    def main(self) -> None: ...
+
+class Shelf(Generic[E]):
+    def first(self) -> E: ...
+    def all(self) -> list[E]: ...
+class Clients(Shelf[Client]): ...
+
+def connect(name: str) -> Client: ...
+def maybe() -> Optional[Client]: ...
+def both() -> tuple[Client, Basket]: ...
+def many() -> list[Client]: ...
+def by_name() -> dict[str, Client]: ...
+def unknown(x): ...
+def same(x: E) -> E: ...
+def narrow(x: BoundT) -> BoundT: ...
+def group() -> Callable[[Callable[..., Any]], Group]: ...
+def route(path: str) -> Callable[[F], F]: ...
+@contextmanager
+def session() -> Iterator[Client]: ...
+@overload
+def read(path: str, lazy: Literal[True]) -> Reply: ...
+@overload
+def read(path: str, lazy: Literal[False] = ...) -> Basket: ...
+default_client = Client("x")
+"""
+
+GOODS = """
+class Basket:
+    def add(self, item: str) -> None: ...
+class Crate(Basket):
+    def open(self) -> None: ...
+def weigh(what) -> float: ...
+"""
+
+MODULES = {
+    "builtins": BUILTINS,
+    "typing": TYPING,
+    "contextlib": "class AbstractContextManager: ...\nclass AbstractAsyncContextManager: ...\ndef contextmanager(f): ...",
+    "shop": SHOP,
+    "shop.goods": GOODS,
+    "shop.extra": "from shop.goods import *\\nfrom shop import Client as Customer\\n",
+    "shop.round": "from shop.around import x\\n",
+    "shop.around": "from shop.round import x\\n",
+}
+MODULES = {name: text.replace("\\n", "\n") for name, text in MODULES.items()}
+
+
+STANDARD = ("builtins", "contextlib", "typing")
+
+
+class Shelf:
+    """A ScopeSource of inline modules."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._scopes: dict[str, Scope] = {}
+        self.modules = modules
+        packages = {name.rpartition(".")[0] for name in modules}
+        for name, text in modules.items():
+            stub = name in STANDARD
+            library = LibraryId("stdlib" if stub else name.partition(".")[0], "1.0", "")
+            scopes, problems = extract_module(
+                text, module=name, file=f"{name}.py", library=library, is_package=name in packages, is_stub=stub
+            )
+            assert problems == []
+            self._scopes |= {scope.qualified: scope for scope in scopes}
+
+    def scope(self, qualified: str) -> Scope | None:
+        return self._scopes.get(qualified)
+
+    def submodules(self, qualified: str) -> tuple[str, ...]:
+        return tuple(sorted(m.rpartition(".")[2] for m in self.modules if m.rpartition(".")[0] == qualified))
+
+    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
+        tops = {m for m in self.modules if "." not in m}
+        return {m: (LibraryId("stdlib" if m in STANDARD else m, "1.0", ""),) for m in tops}
+
+
+SOURCE = Shelf(MODULES)
+
+
+def cursor_of(marked: str) -> Cursor:
+    """The cursor at ``$0`` of a text whose common indentation is taken off."""
+    text = dedent(marked).lstrip("\n")
+    offset = text.index("$0")
+    return parse_at(text[:offset] + text[offset + 2 :], offset)
+
+
+def receiver_of(marked: str, module: str = "") -> Receiver:
+    """The receiver at ``$0``."""
+    return receiver_at(SOURCE, cursor_of(marked), module)
+
+
+def written(one: TypeRef) -> str:
+    """A type as the tests write it: ``shop.Client()`` for an object, ``shop`` for the thing itself."""
+    return one.qualified + ("()" if one.instance else "")
+
+
+def check(marked: str, *expected: str) -> None:
+    """The receiver at ``$0`` has exactly the expected types."""
+    assert [written(t) for t in receiver_of(marked).types] == list(expected)
