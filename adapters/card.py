@@ -22,7 +22,8 @@ _LARGEST = 1_000_000  # bytes; a card is a few kilobytes
 class Figure:
     """One row of the evaluation: a condition (``base``, ``adapter``, ...) on samples of one kind kept apart.
 
-    ``kind`` is ``member``, ``arguments`` or ``new-function`` (members and arguments of functions held out).
+    ``kind`` is ``member`` or ``arguments``, in files that were not trained on; before it ``new-function`` for functions
+    held out, ``other-source`` for source trees named as measured.
     ``top1`` and ``mrr`` are of the true member among the receiver's real ones, ``exact`` of the greedy argument
     list, ``bits`` the mean log-loss in bits per byte of the argument list; None where it does not apply.
     """

@@ -47,14 +47,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Samples to train on and samples kept apart, from other files (``evaluation``) or other functions too."""
+    """Samples to train on and samples kept apart: from other files, other functions, other sources.
+
+    ``members`` says what each receiver of the samples kept apart offers.
+    """
 
     train: tuple[Sample, ...]
-    evaluation: tuple[Sample, ...]
-    new_functions: tuple[Sample, ...]
-    members: Mapping[tuple[str, bool], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # receiver -> what it offers
+    evaluation: tuple[Sample, ...] = ()
+    new_functions: tuple[Sample, ...] = ()
+    other_sources: tuple[Sample, ...] = ()
+    members: Mapping[tuple[str, bool], tuple[str, ...]] = field(default_factory=dict)
     sites: int = 0
     problems: tuple[str, ...] = ()
 
@@ -75,38 +77,48 @@ def build(
     *,
     plan: Plan | None = None,
     tools: Tools | None = None,
+    measured: Sequence[Source] = (),
     exclude: Sequence[Path] = (),
     progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> DataSet:
     """Make the data set of a library; the same files, index and seed give the same samples.
 
-    Files under ``exclude`` (evaluation sources) are not read. ``progress`` gets (files done, files in all).
+    Files of ``measured`` give ``other_sources`` and nothing else, files under ``exclude`` are not read.
+    ``progress`` gets (files done, files in all).
     """
     plan = plan or Plan()
     tools = tools or Tools.standard()
     found, aliases, problems = _mine(
         index, library, import_names, sources, plan, tools, exclude, progress, clock
     )
-    context = Context(index, tools, found, import_names[0])
+    elsewhere: list[Found] = []
+    if measured:
+        elsewhere, _, more = _mine(index, library, import_names, measured, plan, tools, (), None, clock)
+        problems += more
     held_files, held_functions = _hold_out(found, plan)
+    # The context's order comes from the samples trained on alone: the evaluation must not know its own counts.
+    context = Context(index, tools, [item for item in found if item.file not in held_files])
     train: list[Sample] = []
     evaluation: list[Sample] = []
     new: list[Sample] = []
+    other: list[Sample] = []
     rng = random.Random(plan.seed)
     seen: set[tuple[str, str, str | None]] = set()
     for item in found:
         arguments = argument_list(item)
-        key = (item.text[max(0, item.site.start - 200) : item.site.start], item.site.member, arguments)
-        if key in seen:
-            continue  # lines copied into another file teach nothing, and measure nothing
-        seen.add(key)
+        if _met(item, arguments, seen):
+            continue
         if item.qualified in held_functions:
             new += context.honest(item, arguments)
         elif item.file in held_files:
             evaluation += context.honest(item, arguments)
         else:
             train += context.varied(item, arguments, plan, rng)
+    for item in elsewhere:
+        arguments = argument_list(item)
+        if not _met(item, arguments, seen):
+            other += context.honest(item, arguments)
     # Few real sites: synthesised calls stand in for them; many: they only cover what nobody calls.
     room = plan.synthesised if len(train) < SPARSE else min(plan.synthesised, len(train) // 4)
     train += _synthesise(import_names, aliases, held_functions, room, context, plan, rng)
@@ -115,7 +127,8 @@ def build(
         train=tuple(train),
         evaluation=_spread(evaluation, plan),
         new_functions=_spread(new, plan),
-        members=context.offered(evaluation + new),
+        other_sources=_spread(other, plan),
+        members=context.offered(evaluation + new + other),
         sites=len(found),
         problems=tuple(problems),
     )
@@ -141,6 +154,14 @@ def files_that_mention(
         if any(needle in data for needle in needles):
             mentioned.append(path)
     return mentioned
+
+
+def _met(item: Found, arguments: str | None, seen: set[tuple[str, str, str | None]]) -> bool:
+    """Whether the same lines were met before: copied into another file they teach nothing and measure nothing."""
+    key = (item.text[max(0, item.site.start - 200) : item.site.start], item.site.member, arguments)
+    known = key in seen
+    seen.add(key)
+    return known
 
 
 def _mine(

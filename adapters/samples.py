@@ -101,7 +101,7 @@ class Found:
 class Context:
     """Signatures for a call site, as the index gives them at the cursor: the receiver's likeliest members."""
 
-    def __init__(self, index: ScopeSource, tools: Tools, found: Sequence[Found], import_name: str) -> None:
+    def __init__(self, index: ScopeSource, tools: Tools, found: Sequence[Found]) -> None:
         self._index = index
         self._tools = tools
         self._usage: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)

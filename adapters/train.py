@@ -87,7 +87,7 @@ def train_package(
     index_path: Path | None = None,
     base: BaseModel | None = None,
     repositories: Sequence[Path] = (),
-    exclude: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     shared: Path | None = None,
     command: str = "",
     parameters: lora.Hyperparameters | None = None,
@@ -104,7 +104,7 @@ def train_package(
         index_path: the environment's index (default: where octod keeps it); built when it lacks the package.
         base: the base model (default: the bundled one).
         repositories: the user's source folders, mined beside the environment.
-        exclude: files and folders that are measured on; never read.
+        measured: source folders to measure on beside the samples kept apart; never trained on.
         shared: folder of an adapter trained on all libraries, a control of the evaluation.
         parameters, plan, tools, index: to replace parts; the time budget is always set from ``minutes``.
 
@@ -168,7 +168,11 @@ def train_package(
             figures, notes = evaluate.measure(
                 lambda condition: evaluate.judge_of(base.folder, condition.adapter),
                 conditions,
-                {"": data.evaluation, "new-function": data.new_functions},
+                {
+                    "": data.evaluation,
+                    "other-source": data.other_sources,
+                    "new-function": data.new_functions,
+                },
                 data.members,
                 seconds=measuring,
                 progress=lambda share: tell(Progress("evaluate", share)),
@@ -250,7 +254,13 @@ def _sources(
     """The package itself first, then everything else that is installed, then the user's repositories."""
     ordered = [distribution, *(d for d in installed if d is not distribution)]
     sources = [dataset.Source(d.library.distribution, d.files, d.licence) for d in ordered]
-    for root in repositories:
+    return sources + _projects(repositories)
+
+
+def _projects(roots: Sequence[Path]) -> list[dataset.Source]:
+    """The Python files of source folders, those of environments inside them left out."""
+    sources = []
+    for root in roots:
         files = []
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(f for f in folders if f not in _SKIPPED)

@@ -28,6 +28,7 @@ SKIPPED_FOLDERS = frozenset({
 _SUFFIXES = (".py", ".pyi")
 _COMPILED = (".so", ".pyd")
 _METADATA_CAP = 1 << 20  # bytes: the headers wanted stand at the start
+_RECORD_CAP = 64 << 20  # bytes: the largest RECORD seen has 3 million
 _FILES_CAP = 200_000  # files of one distribution; the largest seen has 20,000
 
 
@@ -98,7 +99,7 @@ def installed(site_packages: Iterable[Path]) -> tuple[list[Distribution], list[s
         for root, place in places:
             try:
                 distribution = _distribution(root, place, problems, linked=root != folder)
-            except (OSError, ValueError, csv.Error) as error:
+            except (OSError, ValueError, RecursionError, csv.Error) as error:
                 problems.append(f"{place}: {error}")
                 continue
             if distribution is not None:
@@ -147,7 +148,7 @@ def _distribution(root: Path, place: Path, problems: list[str], *, linked: bool)
     record = place / "RECORD"
     editable = root if linked else _editable(place)
     if record.is_file():
-        raw = record.read_bytes()
+        raw = _read(record, _RECORD_CAP)
         rows = [row[0] for row in csv.reader(raw.decode("utf-8", "replace").replace("\0", "").splitlines()) if row]
         names = [n for n in rows if not n.startswith("/") and not (".." in n and ".." in n.split("/"))][:_FILES_CAP]
         if editable is not None:
@@ -159,7 +160,7 @@ def _distribution(root: Path, place: Path, problems: list[str], *, linked: bool)
             library, tops, tuple(Path(root, n) for n in files), root, None, licence, (), compiled
         )
     tops_file = place / "top_level.txt"
-    tops = tuple(tops_file.read_text("utf-8", "replace").split()) if tops_file.is_file() else (name.replace("-", "_"),)
+    tops = tuple(_text(tops_file).split()) if tops_file.is_file() else (name.replace("-", "_"),)
     listed = [p for top in tops if top.isidentifier() for p in _module_files(root, top)]
     if not listed:
         problems.append(f"{place}: neither RECORD nor the modules it names are there")
@@ -205,8 +206,7 @@ def _headers(place: Path) -> dict[str, str]:
             break
     else:
         return {}
-    with path.open("rb") as file:
-        text = file.read(_METADATA_CAP).decode("utf-8", "replace")
+    text = _text(path)
     found: dict[str, str] = {}
     for line in text.split("\n\n", 1)[0].splitlines():
         key, colon, value = line.partition(":")
@@ -228,7 +228,7 @@ def _editable(place: Path) -> Path | None:
     path = place / "direct_url.json"
     if not path.is_file():
         return None
-    data = json.loads(path.read_text("utf-8"))
+    data = json.loads(_text(path))
     if not isinstance(data, dict) or not isinstance(info := data.get("dir_info"), dict) or not info.get("editable"):
         return None
     url = urllib.parse.urlparse(str(data.get("url", "")))
@@ -238,7 +238,7 @@ def _editable(place: Path) -> Path | None:
 def _linked_folders(path: Path) -> list[Path]:
     """Folders that a ``.pth`` or ``.egg-link`` names; lines that Python would execute are only passed over."""
     try:
-        lines = path.read_text("utf-8", "replace")[:_METADATA_CAP].splitlines()
+        lines = _text(path).splitlines()
     except OSError:
         return []
     wanted = (line.strip() for line in lines if line.strip() and not line.startswith(("import ", "import\t", "#")))
@@ -248,7 +248,7 @@ def _linked_folders(path: Path) -> list[Path]:
 
 def _finder_mapping(path: Path) -> list[tuple[str, Path]]:
     """``MAPPING = {...}`` of the finder that setuptools generates, read by ``ast.literal_eval``."""
-    match = re.search(r"^MAPPING\b[^=\n]*=\s*(\{.*?\})\s*$", path.read_text("utf-8", "replace"), re.MULTILINE)
+    match = re.search(r"^MAPPING\b[^=\n]*=\s*(\{.*?\})\s*$", _text(path), re.MULTILINE)
     try:
         data = ast.literal_eval(match[1]) if match else {}
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -284,6 +284,16 @@ def _module_files(root: Path, top: str) -> Iterator[Path]:
             yield path
     if (root / top).is_dir():
         yield from python_files(root / top, SKIPPED_FOLDERS - {"build", "dist", "env", "venv"})
+
+
+def _read(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)
+
+
+def _text(path: Path) -> str:
+    """A metadata file's text, no more than its first megabyte."""
+    return _read(path, _METADATA_CAP).decode("utf-8", "replace")
 
 
 def _fingerprint(files: Iterable[Path]) -> str:

@@ -355,7 +355,7 @@ def _complete(text: str, found: Scan, body_follows: bool) -> str:
     check_tail = ": pass" if tail == ":" else tail.replace(f"\n{indent}", "\n")
     suffixes = (" import _",) if head == "from" and found.importing is not None else ()
     for suffix in ("", " else 0", ": 0", " in ()", *suffixes):
-        candidate = statement + MARK + suffix + closers
+        candidate: str = statement + MARK + suffix + closers
         try:
             _statements(setting + candidate + check_tail)
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -208,7 +208,7 @@ def _postfix_start(tokens: list[Token], matching: dict[int, int], last: int) -> 
             while at and tokens[at - 1][0] == "string":
                 at -= 1
             return at
-        return at if kind == "number" else None
+        return None
     return None
 
 

@@ -289,6 +289,8 @@ class Server:
     def _told(self, method: str, params: Json) -> None:
         if method == "progress":
             self._status.job(params)
+        elif method == "message" and isinstance(params.get("text"), str):
+            self._status.problem(params["text"])
 
     def _link_changed(self, problem: str | None) -> None:
         self._quick = False

@@ -107,6 +107,15 @@ def test_excluded_sources_are_not_read(tmp_path: Path) -> None:
     assert {str(p) for p in paths[1:4]} == {s.file for s in (*data.train, *data.evaluation)}
 
 
+def test_measured_sources_give_samples_apart(tmp_path: Path) -> None:
+    """Every site of them, with the context that the trained sources' counts give, and none to train on."""
+    trained, apart = folds.write_usage(tmp_path / "kept", 6)[:4], folds.write_usage(tmp_path / "measured", 6)[4:]
+    data = made(trained, Plain, measured=[Source("elsewhere", tuple(apart))])
+    assert {"elsewhere"} == {s.source for s in data.other_sources}
+    assert 2 * 8 * 2 == len(data.other_sources)
+    assert {"origami"} == {s.source for s in data.train}
+
+
 def test_large_and_unrelated_files_are_passed_over(tmp_path: Path) -> None:
     """A plain search for the import name before any parsing."""
     (tmp_path / "other.py").write_text("import sys\n")

@@ -1,0 +1,119 @@
+"""Error-tolerant reading: the receiver's text, the call around, and the tree of code that does not parse yet."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from octod.indexer.parse import MARK, parse_at, parse_text
+from resolving import cursor_of
+
+CURSORS = {
+    "after a dot": ("x.$0", "x", ""),
+    "a partial name": ("x.ab$0", "x", "ab"),
+    "no dot": ("x = ab$0", "", "ab"),
+    "a chain with calls and items": ("y = a.b(1, [2])[3].c$0", "a.b(1, [2])[3]", "c"),
+    "inside brackets": ("f(x, g[y.$0", "y", ""),
+    "after a closed bracket": ("(a + b).$0", "(a + b)", ""),
+    "over lines": ("(a\n  .b()\n  .$0", "a\n  .b()", ""),
+    "a string": ("'a, b'.$0", "'a, b'", ""),
+    "a string with brackets": ("f(')', x.$0", "x", ""),
+    "a keyword is no receiver": ("return.$0", "", ""),
+    "await belongs to the whole": ("await x.$0", "x", ""),
+    "f-string": ("f'{x.$0}'", "x", ""),
+    "open triple quotes": ("x = '''a.$0", "", ""),
+    "comment": ("x  # y.$0", "", ""),
+    "a number": ("1.$0", "", ""),
+    "windows line ends": ("a = 1\r\nx.b(\r\n  y.$0", "y", ""),
+}
+
+
+@pytest.mark.parametrize(("marked", "receiver", "partial"), list(CURSORS.values()), ids=list(CURSORS))
+def test_receiver_text(marked: str, receiver: str, partial: str) -> None:
+    """The expression before the dot is found whatever is open around it."""
+    cursor = cursor_of(marked)
+    assert (cursor.receiver, cursor.partial) == (receiver, partial)
+    assert cursor.text[cursor.receiver_start :].startswith(receiver)
+
+
+TREES = {
+    "open brackets": ("x = f(a, b=[c.$0", f"x = f(a, b=[c.{MARK}])"),
+    "ternary": ("x = a if b.$0", f"x = a if b.{MARK} else 0"),
+    "dictionary": ("x = {'a': 1, b.$0", f"x = {{'a': 1, b.{MARK}: 0}}"),
+    "loop": ("for x in a.$0", f"for x in a.{MARK}:\n    pass"),
+    "elif": ("if a:\n    pass\nelif b.$0", f"if a:\n    pass\nelif b.{MARK}:\n    pass"),
+    "except": ("try:\n    pass\nexcept a.$0", f"try:\n    pass\nexcept a.{MARK}:\n    pass"),
+    "open tries": (
+        "try:\n  with a:\n    try:\n      b.$0",
+        f"try:\n    with a:\n        try:\n            b.{MARK}\n        finally:\n            pass\nfinally:\n    pass",
+    ),
+    "with a body below": ("for x in a.$0\n    y = x\n", f"for x in a.{MARK}:\n    y = x"),
+    "rest of the line kept": ("[x.$0 for x in y]", f"[x.{MARK} for x in y]"),
+    "text below kept": ("def f():\n    a.$0\n    b\n", f"def f():\n    a.{MARK}\n    b"),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), list(TREES.values()), ids=list(TREES))
+def test_statement_at_the_cursor_is_completed(marked: str, expected: str) -> None:
+    """Half a statement reads like a finished one with the cursor's mark in it."""
+    tree = cursor_of(marked).tree
+    assert ast.unparse(ast.Module(tree.blocks[tree.current].parsed.body, [])) == expected
+
+
+CALLS = {
+    "first argument": ("f($0", ("f", 0, "", (), 0)),
+    "second": ("f(a, $0", ("f", 1, "", (), 1)),
+    "keyword": ("f(a, b=1, c=$0", ("f", 2, "c", ("b",), 1)),
+    "keywords behind the cursor": ("f(a, $0, d=2)", ("f", 1, "", ("d",), 1)),
+    "inner brackets": ("f(a, [1, $0", ("f", 1, "", (), 1)),
+    "method": ("x.y(1)[0].z($0", ("x.y(1)[0].z", 0, "", (), 0)),
+    "none in a definition": ("def f(a, $0", None),
+    "none in brackets of its own": ("x = (a, $0", None),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), list(CALLS.values()), ids=list(CALLS))
+def test_enclosing_call(marked: str, expected: tuple[object, ...] | None) -> None:
+    """The call around the cursor, with the place of the cursor in it."""
+    call = cursor_of(marked).call
+    found = (call.function, call.argument, call.keyword, call.given, call.positional) if call else None
+    assert found == expected
+
+
+def test_fault_stays_in_its_block() -> None:
+    """A broken function loses nothing of the ones around it."""
+    tree = parse_text("import a\n\ndef f(:\n  x\n\ndef g():\n  pass\n")
+    names = [type(n).__name__ for b in tree.blocks for n in b.parsed.body]
+    assert names[0] == "Import"
+    assert names[-1] == "FunctionDef"
+
+
+def test_unchanged_blocks_are_not_parsed_again() -> None:
+    """A keystroke costs the block it is in."""
+    one = parse_at("import a\n\ndef f():\n  a.", 22)
+    two = parse_at("import a\n\ndef f():\n  a.b", 23)
+    assert one.tree.blocks[0].parsed is two.tree.blocks[0].parsed
+
+
+PIECES = st.sampled_from(
+    "x . ( ) [ ] { } ' \" ''' \"\"\" f' # \n \r\n \\ , = : ; @ def class try: except if for lambda import from a b \t \0 é 𝄞 \x0c".split(" ")
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=30), st.integers(0, 60))
+def test_any_text_gives_a_cursor(pieces: list[str], offset: int) -> None:
+    """Whatever is typed, reading it neither raises nor loses text."""
+    text = " ".join(pieces)
+    cursor = parse_at(text, offset)
+    assert cursor.offset == min(offset, len(text))
+    starts = [b.start for b in cursor.tree.blocks]
+    assert starts == sorted(starts)
+
+
+def test_hostile_nesting_is_passed_over() -> None:
+    """Deep nesting and huge lines end in an empty tree, not in an exception."""
+    for text in ("(" * 20_000, "a" + ".b" * 20_000, "x = " + "[" * 500 + "]" * 500, "-" * 50_000):
+        assert parse_at(text, len(text)).offset == len(text)
