@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import random
 import re
 import time
@@ -109,6 +110,8 @@ def build(
         arguments = argument_list(item)
         if _met(item, arguments, seen):
             continue
+        if item.site.receiver.endswith("()") and (item.qualified in held_functions or item.file in held_files):
+            continue  # an object of unknown type has no menu that could be measured
         if item.qualified in held_functions:
             new += context.honest(item, arguments)
         elif item.file in held_files:
@@ -117,7 +120,7 @@ def build(
             train += context.varied(item, arguments, plan, rng)
     for item in elsewhere:
         arguments = argument_list(item)
-        if not _met(item, arguments, seen):
+        if not _met(item, arguments, seen) and not item.site.receiver.endswith("()"):
             other += context.honest(item, arguments)
     # Few real sites: synthesised calls stand in for them; many: they only cover what nobody calls.
     room = plan.synthesised if len(train) < SPARSE else min(plan.synthesised, len(train) // 4)
@@ -302,7 +305,7 @@ def _synthesise(
                     add(header + built, f"{variable}.", qualified, True, method, found)
     rng.shuffle(made)
     # A variable may bear the name of a keyword only where the signature was wrong: such calls would not parse.
-    return [sample for sample in made if _parses(sample)][:room]
+    return list(itertools.islice(filter(_parses, made), room))
 
 
 def _parses(sample: Sample) -> bool:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-__all__ = ["Condition", "Judge", "figures", "judge_of", "measure"]
+__all__ = ["Condition", "Judge", "judges", "measure"]
 
 TOKENS = 320  # of a prompt: what training sees
 BATCH = 16
+FEW = 5  # samples of a part and kind between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,73 +67,94 @@ def measure(
 ) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
     """The table: one figure per condition, part and kind; and notes on what was left out.
 
-    ``parts`` maps a part's name (empty for samples of known functions in other files, ``new-function``) to its
-    samples. ``limit`` caps the samples of each; all conditions see the same ones. A condition whose turn comes after
-    ``seconds`` is left out and noted.
+    ``parts`` maps a part's name (empty for known functions in other files, ``new-function``, ``other-source``) to its
+    samples. Samples are taken a few at a time and each few by every condition, until ``limit`` of each part and
+    kind or until ``seconds`` have passed: all conditions have seen the same ones then, at least the first few.
     """
-    deadline = clock() + seconds
-    rows: list[Figure] = []
+    began = clock()
+    groups = {
+        (part, kind): [s for s in samples if s.kind == kind][:limit]
+        for part, samples in parts.items()
+        for kind in ("member", "arguments")
+    }
+    tallies: dict[tuple[str, str, str], _Tally] = {}
     notes: list[str] = []
-    for number, condition in enumerate(conditions):
-        if clock() > deadline:
-            notes.append(f"no time left to measure {condition.name}")
-            continue
-        judge = judge_for(condition)
-        for part, samples in parts.items():
-            shown = [s if condition.context else _bare(s) for s in samples]
-            rows += figures(judge, condition.name, part, shown, members, limit)
+    longest = max(map(len, groups.values()), default=0)
+    for start in range(0, longest, FEW):
+        for condition in conditions:
+            judge = judge_for(condition)
+            for (part, kind), samples in groups.items():
+                shown = samples[start : start + FEW]
+                if not condition.context:
+                    shown = [_bare(s) for s in shown]
+                tally = tallies.setdefault((condition.name, part, kind), _Tally())
+                tally.add(judge, kind, shown, members)
+        spent = clock() - began
         if progress is not None:
-            progress((number + 1) / len(conditions))
+            progress(min(1.0, max((start + FEW) / longest, spent / seconds)))
+        if spent > seconds and start + FEW < longest:
+            notes.append(f"measured {start + FEW} samples of each kind, then the time was up")
+            break
+    rows = [t.figure(name, part, kind) for (name, part, kind), t in tallies.items() if t.samples]
     return tuple(rows), tuple(notes)
 
 
-def figures(
-    judge: Judge,
-    condition: str,
-    part: str,
-    samples: Sequence[Sample],
-    members: Mapping[tuple[str, bool], Sequence[str]],
-    limit: int,
-) -> list[Figure]:
-    """The figures of one condition on one part: members, then arguments; none where there are no samples."""
-    rows: list[Figure] = []
+@dataclass(slots=True)
+class _Tally:
+    """The sums behind one figure."""
 
-    def kind(name: str) -> str:
-        return f"{part} {name}" if part else name
+    samples: int = 0
+    first: int = 0
+    reciprocal: float = 0.0
+    exact: int = 0
+    bits: float = 0.0
+    size: int = 0
 
-    # A member that the index does not list could not be offered: it counts as not found.
-    chosen = [s for s in samples if s.kind == "member"][:limit]
-    known = [s for s in chosen if s.member in members.get((s.receiver, s.instance), ())]
-    if chosen:
-        ranks = judge.ranks(known, [members[s.receiver, s.instance] for s in known])
-        top1 = sum(rank == 1 for rank in ranks) / len(chosen)
-        mrr = sum(1 / rank for rank in ranks) / len(chosen)
-        rows.append(Figure(condition, kind("member"), len(chosen), top1=round(top1, 4), mrr=round(mrr, 4)))
-    called = [s for s in samples if s.kind == "arguments"][:limit]
-    if called:
-        results = judge.arguments(called)
-        exact = sum(right for right, _ in results) / len(called)
-        size = sum(len(s.completion.encode()) for s in called)
-        bits = sum(cost for _, cost in results) / size
-        rows.append(
-            Figure(condition, kind("arguments"), len(called), exact=round(exact, 4), bits=round(bits, 4))
-        )
-    return rows
+    def add(
+        self,
+        judge: Judge,
+        kind: str,
+        samples: Sequence[Sample],
+        members: Mapping[tuple[str, bool], Sequence[str]],
+    ) -> None:
+        self.samples += len(samples)
+        if kind == "member":
+            # A member that the index does not list could not be offered: it counts as not found.
+            known = [s for s in samples if s.member in members.get((s.receiver, s.instance), ())]
+            ranks = judge.ranks(known, [members[s.receiver, s.instance] for s in known])
+            self.first += sum(rank == 1 for rank in ranks)
+            self.reciprocal += sum(1 / rank for rank in ranks)
+        else:
+            results = judge.arguments(samples)
+            self.exact += sum(right for right, _ in results)
+            self.bits += sum(cost for _, cost in results)
+            self.size += sum(len(s.completion.encode()) for s in samples)
+
+    def figure(self, condition: str, part: str, kind: str) -> Figure:
+        label = f"{part} {kind}" if part else kind
+        if kind == "member":
+            top1, mrr = self.first / self.samples, self.reciprocal / self.samples
+            return Figure(condition, label, self.samples, top1=round(top1, 4), mrr=round(mrr, 4))
+        exact, bits = self.exact / self.samples, self.bits / self.size
+        return Figure(condition, label, self.samples, exact=round(exact, 4), bits=round(bits, 4))
 
 
-def judge_of(base: Path, adapter: Path | None, tokens: int = TOKENS) -> Judge:
-    """A judge with torch: the base in a folder, with an adapter's folder applied or without.
+def judges(base: Path, tokens: int = TOKENS) -> Callable[[Condition], Judge]:
+    """Judges with torch over one base; a new one ends the use of the one before.
+
+    An adapter's update is added to the weights, which is exact and costs nothing at each step; the next condition
+    starts from the base's own weights again.
 
     TrainingProblem without the ``train`` extra.
     """
     import torch
     from octod.adapters.lora import idle_cores, load_base
+    from octod.adapters.mixture import load
 
     model = load_base(base)
-    torch.set_num_threads(idle_cores(torch.get_num_threads()))
-    if adapter is not None:
-        _apply(model, adapter)
     tokenizer = load_tokenizer(base / "tokenizer.json")
+    parameters = dict(model.named_parameters())
+    changed: dict[str, torch.Tensor] = {}
 
     def ranks(samples: Sequence[Sample], candidates: Sequence[Sequence[str]]) -> list[int]:
         return [
@@ -147,18 +169,19 @@ def judge_of(base: Path, adapter: Path | None, tokens: int = TOKENS) -> Judge:
         ]
         return _arguments(model, pairs)
 
-    return Judge(ranks, arguments)
+    def judge_for(condition: Condition) -> Judge:
+        torch.set_num_threads(idle_cores(torch.get_num_threads()))
+        with torch.no_grad():
+            for name, original in changed.items():
+                parameters[name].copy_(original)
+            if condition.adapter is not None:
+                for module, (a, b) in load(condition.adapter).items():
+                    weight = parameters[f"{module}.weight"]
+                    changed.setdefault(f"{module}.weight", weight.clone())
+                    weight += torch.from_numpy(b @ a)
+        return Judge(ranks, arguments)
 
-
-def _apply(model: Any, adapter: Path) -> None:
-    """Add an adapter's update to the weights in place: exact, and as fast as the base afterwards."""
-    import torch
-    from octod.adapters.mixture import load
-
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for module, (a, b) in load(adapter).items():
-            parameters[f"{module}.weight"] += torch.from_numpy(b @ a)
+    return judge_for
 
 
 def _rank(model: Any, tokenizer: Tokenizer, prompt: list[int], truth: str, names: Sequence[str]) -> int:

@@ -95,13 +95,16 @@ def train(
     import torch
 
     tokenizer = load_tokenizer(base.folder / "tokenizer.json")
-    examples = [encode_example(tokenizer, s.prompt, s.completion, parameters.tokens) for s in samples]
+
+    def encoded(sample: Sample) -> tuple[list[int], tuple[int, int]]:
+        return encode_example(tokenizer, sample.prompt, sample.completion, parameters.tokens)
+
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(
         trainable.values(), lr=parameters.rate, weight_decay=parameters.weight_decay, betas=(0.9, 0.98)
     )
     step, spent, loss = _resume(work / "checkpoint", trainable, optimiser, parameters, len(samples))
-    total = math.ceil(parameters.epochs * len(examples) / parameters.batch)
+    total = math.ceil(parameters.epochs * len(samples) / parameters.batch)
     total = total if parameters.steps is None else min(total, parameters.steps)
     began, saved = clock() - spent, clock()
     threads = 1
@@ -116,7 +119,8 @@ def train(
         if step % 25 == 0:
             threads = idle_cores(threads)
             torch.set_num_threads(threads)
-        batch = _batch(examples, step, parameters)
+        # Encoded when their turn comes: a short budget sees a few hundred of ten thousand samples.
+        batch = [encoded(sample) for sample in _batch(samples, step, parameters)]
         value = _loss(model, batch)
         if not math.isfinite(value.item()):
             raise TrainingProblem(
@@ -134,7 +138,7 @@ def train(
             _checkpoint(work / "checkpoint", trainable, optimiser, step, clock() - began, loss, len(samples))
             saved = clock()
     folder = _save(model, base, parameters, work / "adapter")
-    return Outcome(folder, step, clock() - began, loss, len(examples))
+    return Outcome(folder, step, clock() - began, loss, len(samples))
 
 
 def idle_cores(own: int) -> int:
@@ -187,23 +191,27 @@ def _adapted(base: BaseModel, parameters: Hyperparameters) -> Any:
         return get_peft_model(load_base(base.folder), config)
 
 
-def _batch(
-    examples: Sequence[tuple[list[int], tuple[int, int]]], step: int, parameters: Hyperparameters
-) -> list[tuple[list[int], tuple[int, int]]]:
-    """The examples of one step: a shuffle per epoch, then batches of similar length in a shuffled order."""
+def _batch(samples: Sequence[Sample], step: int, parameters: Hyperparameters) -> list[Sample]:
+    """The samples of one step: a shuffle per epoch, then batches of similar length in a shuffled order."""
     size = parameters.batch
-    per_epoch = max(1, math.ceil(len(examples) / size))
+    per_epoch = max(1, math.ceil(len(samples) / size))
     epoch, position = divmod(step, per_epoch)
-    rng = random.Random(f"{parameters.seed}/{epoch}")
-    order = list(range(len(examples)))
-    rng.shuffle(order)
+    order = list(range(len(samples)))
+    random.Random(f"{parameters.seed}/{epoch}").shuffle(order)
     # Buckets of 16 batches keep the padding small and the order random.
     bucket = size * 16
     start = position * size // bucket * bucket
-    inside = sorted(order[start : start + bucket], key=lambda i: len(examples[i][0]))
+    inside = sorted(order[start : start + bucket], key=lambda i: (_length(samples[i], parameters), i))
     batches = [inside[i : i + size] for i in range(0, len(inside), size)]
     random.Random(f"{parameters.seed}/{epoch}/{start}").shuffle(batches)
-    return [examples[i] for i in batches[(position * size - start) // size]]
+    return [samples[i] for i in batches[(position * size - start) // size]]
+
+
+def _length(sample: Sample, parameters: Hyperparameters) -> int:
+    """About how many characters a sample takes in the model's window (a token is about three)."""
+    prompt = sample.prompt
+    rest = len(prompt.line) + len(sample.completion) + min(len(prompt.after), 100) + sum(map(len, prompt.signatures))
+    return min(rest + len(prompt.before), 3 * parameters.tokens)
 
 
 def _loss(model: Any, batch: Sequence[tuple[list[int], tuple[int, int]]]) -> torch.Tensor:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
 from octod.core.symbols import Member
 from octod.indexer.usage import ReceiverUsage
 
-__all__ = ["FEATURES", "Evidence", "Ranker", "features", "fit"]
+__all__ = ["FEATURES", "Evidence", "Ranker", "by_identity", "features", "fit"]
 
 Matrix = npt.NDArray[np.float64]
 
@@ -61,68 +62,111 @@ class Evidence:
     same_type: tuple[str, ...]
 
 
+T = TypeVar("T")
+
+
+def by_identity(most: int) -> Callable[[Callable[[Sequence[Member]], T]], Callable[[Sequence[Member]], T]]:
+    """Remember a function's results for the last ``most`` member lists, told apart by identity: hashing hundreds of
+    members takes longer than what is remembered.  Only tuples are remembered, since nobody changes them."""
+
+    def decorate(function: Callable[[Sequence[Member]], T]) -> Callable[[Sequence[Member]], T]:
+        known: OrderedDict[int, tuple[Sequence[Member], T]] = OrderedDict()
+
+        @wraps(function)
+        def remembered(members: Sequence[Member]) -> T:
+            found = known.get(id(members))
+            if found is not None and found[0] is members:
+                return found[1]
+            made = function(members)
+            if isinstance(members, tuple):
+                known[id(members)] = members, made  # holding the tuple keeps its id its own
+                if len(known) > most:
+                    known.popitem(last=False)
+            return made
+
+        return remembered
+
+    return decorate
+
+
 def features(members: Sequence[Member], evidence: Evidence) -> Matrix:
     """The matrix (members, FEATURES), the model's column zero."""
-    table = np.zeros((len(members), len(FEATURES)))
+    rows, fixed = _fixed(members)
+    table = fixed.copy()
     counts = evidence.usage.members if evidence.usage else {}
-    total = sum(counts.values())
-    base_counts: dict[str, int] = {}
+    base_counts: Counter[str] = Counter()
     for usage in evidence.bases:
-        for name, n in usage.members.items():
-            base_counts[name] = base_counts.get(name, 0) + n
-    base_total = sum(base_counts.values())
-    near = _near(evidence, counts)
-    here = {name: n for name in set(evidence.here) if (n := evidence.here.count(name))}
-    typed = {name: n for name in set(evidence.same_type) if (n := evidence.same_type.count(name))}
-    last = evidence.here[-1] if evidence.here else ""
-    spread = max(len(members), 1)
+        base_counts.update(usage.members)
+    spread = 1.0 / max(len(members), 1)
+    seen = _column(rows, counts, len(members))
+    table[:, _COUNT] = np.log((seen + spread) / (sum(counts.values()) + 1.0))
+    table[:, _COUNT + 1] = seen > 0
+    above = _column(rows, base_counts, len(members))
+    table[:, _COUNT + 2] = np.log((above + spread) / (base_counts.total() + 1.0))
+    _near(evidence, counts, rows, table)
+    table[:, _HERE] = np.log1p(_column(rows, Counter(evidence.here), len(members)))
+    if evidence.here and (last := rows.get(evidence.here[-1])) is not None:
+        table[last, _HERE + 1] = 1.0
+    table[:, _HERE + 2] = np.log1p(_column(rows, Counter(evidence.same_type), len(members)))
+    return table
+
+
+_COUNT, _NEAR, _HERE, _HIDDEN = (FEATURES.index(f) for f in ("count", f"near_{TEMPLATES[0]}", "used_here", "hidden"))
+_COLUMNS = {template: _NEAR + number for number, template in enumerate(TEMPLATES)}
+
+
+@by_identity(64)
+def _fixed(members: Sequence[Member]) -> tuple[Mapping[str, int], Matrix]:
+    """(row of each name, the matrix with what depends on the members alone)."""
+    table = np.zeros((len(members), len(FEATURES)))
     deepest = max((m.depth for m in members), default=0) or 1
     for row, member in enumerate(members):
         symbol = member.symbol
         name = symbol.name
-        seen = counts.get(name, 0)
-        table[row] = [
-            math.log((seen + 1.0 / spread) / (total + 1.0)),
-            float(seen > 0),
-            math.log((base_counts.get(name, 0) + 1.0 / spread) / (base_total + 1.0)),
-            *(near[t].get(name, 0.0) for t in TEMPLATES),
-            math.log1p(here.get(name, 0)),
-            float(name == last),
-            math.log1p(typed.get(name, 0)),
-            float(not symbol.public),
-            float(name.startswith("_")),
-            float(name.startswith("__") and name.endswith("__")),
-            float(symbol.kind in ("function", "class")),
-            float(symbol.kind == "class"),
-            float(symbol.kind == "module"),
-            float(symbol.deprecated is not None),
+        table[row, _HIDDEN : _HIDDEN + 8] = (
+            not symbol.public,
+            name.startswith("_"),
+            name.startswith("__") and name.endswith("__"),
+            symbol.kind in ("function", "class"),
+            symbol.kind == "class",
+            symbol.kind == "module",
+            symbol.deprecated is not None,
             member.depth / deepest,
-            0.0,
-        ]
-    return table
+        )
+    return {member.symbol.name: row for row, member in enumerate(members)}, table
 
 
-def _near(evidence: Evidence, counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """Per template and member the sum of log P(feature | member) / P(feature), smoothed towards no evidence."""
-    found: dict[str, dict[str, float]] = {t: {} for t in TEMPLATES}
-    usage = evidence.usage
-    if usage is None or not counts:
-        return found
+def _column(rows: Mapping[str, int], counts: Mapping[str, int], length: int) -> Matrix:
+    """The counts as a column; names that are no members are left out."""
+    column = np.zeros(length)
+    for name, count in counts.items():
+        if (row := rows.get(name)) is not None:
+            column[row] = count
+    return column
+
+
+def _near(evidence: Evidence, counts: Mapping[str, int], rows: Mapping[str, int], table: Matrix) -> None:
+    """Fill in, per template and member, the sum of log P(feature | member) / P(feature), smoothed towards no evidence.
+
+    Two pseudo-observations at the background's rate keep rare members near zero:
+    share = (n + 2 background) / (count + 2), and the column adds log(share / background).
+    """
+    if evidence.usage is None or not counts:
+        return
+    called = [(row, count) for name, count in counts.items() if (row := rows.get(name)) is not None]
+    places = np.array([row for row, _ in called], dtype=np.intp)
+    nothing = math.log(2.0) - np.log(np.array([count for _, count in called], dtype=np.float64) + 2.0)
     total = sum(counts.values())
     for feature in evidence.near:
-        by_member = usage.features.get(feature)
-        if not by_member:
-            continue
-        template = feature.split(":", 1)[0]
-        column = found.get(template)
-        if column is None:
+        by_member = evidence.usage.features.get(feature)
+        column = _COLUMNS.get(feature.split(":", 1)[0])
+        if not by_member or column is None:
             continue
         background = (sum(by_member.values()) + 0.5) / (total + 1.0)
-        # two pseudo-observations at the background's rate keep rare members near zero
-        for name in counts:
-            share = (by_member.get(name, 0) + 2.0 * background) / (counts[name] + 2.0)
-            column[name] = column.get(name, 0.0) + math.log(share / background)
-    return found
+        table[places, column] += nothing
+        for name, n in by_member.items():
+            if name in counts and (row := rows.get(name)) is not None:
+                table[row, column] += math.log1p(n / (2.0 * background))
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def train_package(
             sources,
             plan=plan,
             tools=tools,
-            exclude=exclude,
+            exclude=measured,
             progress=mined,
         )
     if len(data.train) < FEWEST:
@@ -166,7 +166,7 @@ def train_package(
         with Registry.open(paths) as registry:
             conditions = _conditions(outcome.folder, registry, base, distribution, shared)
             figures, notes = evaluate.measure(
-                lambda condition: evaluate.judge_of(base.folder, condition.adapter),
+                evaluate.judges(base.folder),
                 conditions,
                 {
                     "": data.evaluation,

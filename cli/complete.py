@@ -14,7 +14,9 @@ from octod.core.answers import AdapterUse
 from octod.core.errors import UsageError
 from octod.core.text import Position, Text
 
-__all__ = ["adapters_text", "complete", "parse_place", "show_answer"]
+__all__ = ["adapters_text", "complete", "parse_place", "shortened", "show_answer"]
+
+WIDEST = 70  # characters of a signature in the menu
 
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 
@@ -77,6 +79,11 @@ def adapters_text(adapters: Sequence[AdapterUse]) -> str:
     return ", ".join(f"{use.name} ({use.weight:.2f})" for use in adapters) or "none (base model)"
 
 
+def shortened(signature: str) -> str:
+    """A signature that fits a line of the menu."""
+    return signature if len(signature) <= WIDEST else signature[: WIDEST - 4].rstrip(", ") + "...)"
+
+
 def _json(answer: object) -> object:
     return None if answer is None else asdict(answer)  # type: ignore[call-overload]
 
@@ -96,7 +103,7 @@ def show_answer(asked: Asked, limit: int) -> None:
                 item.name,
                 item.score,
                 item.kind,
-                item.signature + (" deprecated" if item.deprecated else ""),
+                shortened(item.signature) + (" deprecated" if item.deprecated else ""),
                 item.library,
             )
             for n, item in enumerate(menu.items[:limit], 1)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from octod.cli.output import json_option, show_json, show_table, size_text
+from octod.cli.output import json_option, show_json, show_table
 from octod.core.errors import DaemonError
 from octod.core.paths import Paths
 
-__all__ = ["logs", "start", "status", "stop"]
+__all__ = ["duration", "logs", "show_status", "start", "status", "stop"]
 
 # Seconds between two looks at a log that is followed: tail's default.
 LOOK_EVERY = 1.0
@@ -57,41 +57,56 @@ def status(as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    show_table(("octod", found.get("version", "")), list(flattened(found, skip="version")))
+    show_status(found)
 
 
-def flattened(found: Mapping[str, Any], *, prefix: str = "", skip: str = "") -> list[tuple[str, str]]:
-    """Nested JSON as (dotted key, text) rows; a list of plain values is one row, a list of objects one row each."""
-    rows: list[tuple[str, str]] = []
-    for key, value in found.items():
-        if key == skip:
-            continue
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            rows += flattened(value, prefix=f"{name}.")
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            for number, item in enumerate(value, 1):
-                rows += (
-                    flattened(item, prefix=f"{name}.{number}.")
-                    if isinstance(item, Mapping)
-                    else [(name, str(item))]
-                )
-        else:
-            rows.append((name, _text(key, value)))
-    return rows
+def show_status(found: Mapping[str, Any]) -> None:
+    """The daemon's status as a person reads it; what a daemon of another version does not tell is left out."""
+    uptime = float(found.get("uptime", 0.0))
+    click.echo(
+        f"octod {found.get('version')}, {found.get('state')}, pid {found.get('pid')}, up {duration(uptime)}"
+    )
+    if problem := found.get("problem"):
+        click.echo(f"problem   {problem.get('message')}\n  hint: {problem.get('hint') or 'octod logs'}")
+    model = found.get("model") or {}
+    if model:
+        ready = "ready" if model.get("ready") else "starting"
+        click.echo(
+            f"engine    {model.get('engine')}, {ready if not model.get('problem') else model['problem']}"
+        )
+        click.echo(f"base      {model.get('base') or 'none'}")
+        click.echo(f"adapters  {', '.join(model.get('adapters') or ()) or 'none in use'}")
+        for name, reason in (model.get("refused") or {}).items():
+            click.echo(f"refused   {name}: {reason}")
+    if found.get("degraded"):
+        click.echo(f"degraded  {found['degraded']}")
+    if routes := found.get("routes"):
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in routes.items())
+        click.echo(f"menus     {found.get('menus')}; the receiver was found by: {shares}")
+    running = [job for job in found.get("jobs") or () if job.get("state") == "running"]
+    for job in running:
+        share = f" {job['share']:.0%}" if job.get("share") is not None else ""
+        click.echo(f"running   {job.get('name')}{share} {job.get('message')}".rstrip())
+    rows = [
+        (
+            str(each.get("environment")),
+            str(each.get("python", "")),
+            int(each.get("libraries", 0)),
+            str(each.get("problem") or ("fresh" if each.get("ready") else "being indexed")),
+            ", ".join(each.get("projects") or ()),
+        )
+        for each in found.get("workspaces") or ()
+    ]
+    if rows:
+        click.echo()
+        show_table(("environment", "python", "libraries", "index", "projects"), rows)
 
 
-def _text(key: str, value: object) -> str:
-    """One value as a person reads it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, (int, float)) and key.endswith("bytes"):
-        return size_text(value)
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return "" if value is None else str(value)
+def duration(seconds: float) -> str:
+    """A span as people say it: ``42 s``, ``17 min``, ``3.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @click.command()

@@ -24,8 +24,9 @@ LONGEST_SUMMARY = 80  # characters, so that a row of a wide terminal holds name,
 
 @click.command()
 @click.argument("env", required=False)
+@click.option("--force", is_flag=True, help="Forget the index first and make all of it again.")
 @json_option
-def index(env: str | None, as_json: bool) -> None:
+def index(env: str | None, force: bool, as_json: bool) -> None:
     """Index the libraries of an environment.
 
     ENV is a folder, an interpreter or a site-packages; without it .venv or venv here or above, the active environment,
@@ -35,8 +36,10 @@ def index(env: str | None, as_json: bool) -> None:
     """
     from octod.indexer.environment import find_environment
 
-    environment = find_environment(env, Path.cwd())
-    report = _build(environment, Paths.of())
+    environment, paths = find_environment(env, Path.cwd()), Paths.of()
+    if force:
+        _forget(environment, paths)
+    report = _build(environment, paths)
     if as_json:
         show_json({"environment": str(environment.root), **asdict(report)})
         return
@@ -49,6 +52,20 @@ def index(env: str | None, as_json: bool) -> None:
         click.echo(f"passed over {problem}")
     if len(report.problems) > 10:
         click.echo(f"passed over {len(report.problems) - 10} more; --json lists all of them")
+
+
+def _forget(environment: Environment, paths: Paths) -> None:
+    """Empty the index of an environment; the file stays, because a daemon may have it open."""
+    from octod.core.paths import private_folder
+    from octod.indexer.store import Index
+
+    opened = Index.open(private_folder(paths.indexes) / f"{environment.key}.db")
+    try:
+        for library in opened.libraries():
+            opened.remove_library(library.distribution)
+            opened.remove_usage(library.distribution)
+    finally:
+        opened.close()
 
 
 def _build(environment: Environment, paths: Paths) -> BuildReport:

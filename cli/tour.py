@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from octod.cli.asking import Asked, Place, ask, daemon, get_ready, read_file
-from octod.cli.complete import adapters_text
+from octod.cli.complete import adapters_text, shortened
 from octod.cli.output import env_option, json_option, on_terminal, show_json
 from octod.core.errors import UsageError
 from octod.core.paths import Paths
@@ -163,20 +163,24 @@ def _wait_for_engine(connection: Connection) -> None:
     until = time.monotonic() + ENGINE_PATIENCE
     while time.monotonic() < until:
         status = connection.request("status", {})
-        engine = status.get("engine") if isinstance(status, dict) else None
-        if not isinstance(engine, dict) or engine.get("alive") or engine.get("kind") in (None, "none"):
+        model = status.get("model") if isinstance(status, dict) else None
+        if (
+            not isinstance(model, dict)
+            or model.get("ready")
+            or model.get("problem")
+            or model.get("engine") == "none"
+        ):
             return
         time.sleep(0.1)
 
 
 def _indexed(report: Any, seconds: float) -> str:
     """One line on the index."""
-    counted = [
-        f"{report[key]:,} {key}"
-        for key in ("libraries", "files", "symbols")
-        if isinstance(report.get(key), int)
-    ]
-    return f"index       {', '.join(counted) or 'ready'} ({seconds:.1f} s)"
+    libraries = report.get("libraries", 0)
+    if not report.get("changed"):
+        return f"index       {libraries:,} libraries, fresh"
+    read = f"{report.get('files', 0):,} files, {report.get('symbols', 0):,} symbols read in {seconds:.0f} s"
+    return f"index       {libraries:,} libraries, {read}"
 
 
 def _json(asked: Asked) -> dict[str, Any]:
@@ -188,32 +192,32 @@ def _show(text: str, site: Site, members: Asked, arguments: Asked) -> None:
     """One call as a person reads it: the line, the menu, the ghost texts, who helped, how long it took."""
     assert members.menu is not None
     start = text.rfind("\n", 0, site.dot) + 1
-    head, member = text[start : site.dot].lstrip(), text[site.dot : site.open]
-    said = " ".join(text[site.open : site.close - 1].split())
+    head, called = text[start : site.dot].lstrip(), text[site.dot : site.open]
+    said = " ".join(text[site.dot : site.close].split())
     cursor = click.style("▏", fg="cyan", bold=True) if on_terminal() else "|"
     click.echo(f"\nline {site.line}: {click.style(head, bold=True)}{cursor}")
     for number, item in enumerate(members.menu.items[:SHOWN], 1):
-        mark = "  <- what the file says" if item.name == site.member else ""
-        signature = item.signature if len(item.signature) <= 60 else item.signature[:57] + "..."
-        click.echo(f"  {number}. {item.score:5.2f}  {click.style(item.name, fg='green')}{signature}{mark}")
-    places = [item.name for item in members.menu.items]
-    if site.member not in places[:SHOWN]:
-        where = (
-            f"entry {places.index(site.member) + 1} of {len(places)}"
-            if site.member in places
-            else "not in the menu"
+        mark = click.style("  <- the file", fg="cyan") if item.name == site.member else ""
+        click.echo(
+            f"  {number}  {item.score:7.2f}  {click.style(item.name, fg='green')}{shortened(item.signature)}{mark}"
         )
-        click.echo(f"     the file says {site.member}: {where}")
-    click.echo(f"  ghost text after the dot:     {_ghost(members)}")
-    click.echo(f"  ghost text after {member.ljust(12)} {_ghost(arguments)}   the file says: {said or '()'}")
+    names = [item.name for item in members.menu.items]
+    if site.member not in names[:SHOWN]:
+        place = (
+            f"{names.index(site.member) + 1} of {len(names)}" if site.member in names else "not in the menu"
+        )
+        click.echo(f"     the file's choice, {site.member}: {place}")
+    click.echo(f"  ghost text after the dot      {_ghost(members)}")
+    click.echo(f"  ghost text after the bracket  {_ghost(arguments, called)}")
+    click.echo(f"  the file                      {said}")
     uses = members.menu.adapters or (arguments.ghost.adapters if arguments.ghost else ())
     times = [f"menu {members.menu.milliseconds:.0f} ms"]
     times += [f"ghost {a.ghost.milliseconds:.0f} ms" for a in (members, arguments) if a.ghost is not None]
-    click.echo(f"  adapters: {adapters_text(uses)}   {', '.join(times)}")
+    click.echo(f"  adapters {adapters_text(uses)}; {', '.join(times)}")
 
 
-def _ghost(asked: Asked) -> str:
-    """The ghost text, dimmed as in an editor."""
+def _ghost(asked: Asked, typed: str = "") -> str:
+    """What is typed already and the ghost text behind it, dimmed as in an editor."""
     if asked.ghost is None or not asked.ghost.text:
         return "(silent)"
-    return click.style(asked.ghost.text, dim=True)
+    return typed + click.style(asked.ghost.text, dim=True)

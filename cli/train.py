@@ -33,10 +33,11 @@ __all__ = ["project_around", "train"]
     "project you stand in.",
 )
 @click.option(
-    "--exclude",
+    "--measure",
+    "measured",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="A file or folder that must not be learned from; may be given more than once.",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A source folder to measure on, never learned from; may be given more than once.",
 )
 @json_option
 def train(
@@ -44,7 +45,7 @@ def train(
     env: str | None,
     minutes: float,
     repositories: tuple[Path, ...],
-    exclude: tuple[Path, ...],
+    measured: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Train an adapter for an installed package.
@@ -77,8 +78,8 @@ def train(
             progress=show,
             base=base_in_use(),
             repositories=[folder.absolute() for folder in repositories],
-            exclude=[path.absolute() for path in exclude],
-            command=_command(package, env, minutes, repositories, exclude),
+            measured=[folder.absolute() for folder in measured],
+            command=_command(package, env, minutes, repositories, measured),
         )
     tell_adapters_changed()
     if as_json:
@@ -104,12 +105,12 @@ def project_around(folder: Path) -> tuple[Path, ...]:
 
 
 def _command(
-    package: str, env: str | None, minutes: float, repositories: tuple[Path, ...], exclude: tuple[Path, ...]
+    package: str, env: str | None, minutes: float, repositories: tuple[Path, ...], measured: tuple[Path, ...]
 ) -> str:
     """The command that makes this adapter again, for its card."""
     words = ["octod", "train", package, "--minutes", f"{minutes:g}"]
     words += ["--env", env] if env else []
-    for option, paths in (("--repository", repositories), ("--exclude", exclude)):
+    for option, paths in (("--repository", repositories), ("--measure", measured)):
         for path in paths:
             words += [option, str(path)]
     return shlex.join(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 __all__ = ["AdapterUse", "Ghost", "Hover", "Menu", "MenuItem", "SignatureHelp", "from_json", "to_json"]
@@ -83,11 +83,20 @@ class SignatureHelp:
 
 
 _KINDS: dict[str, type] = {c.__name__: c for c in (Menu, Ghost, Hover, SignatureHelp)}
+_NAMES = {c: tuple(f.name for f in fields(c)) for c in (*_KINDS.values(), AdapterUse)}
 
 
 def to_json(answer: Menu | Ghost | Hover | SignatureHelp) -> dict[str, Any]:
     """A JSON object that ``from_json`` turns back into the same value."""
-    return {"answer": type(answer).__name__, **asdict(answer)}
+    # dataclasses.asdict copies every value deeply: ten times the time on a menu of 500 entries
+    data = {"answer": type(answer).__name__, **_plain(answer)}
+    if isinstance(answer, Menu):
+        data["items"] = [_item(i) for i in answer.items]
+    if isinstance(answer, Menu | Ghost):
+        data["adapters"] = [_plain(a) for a in answer.adapters]
+    if isinstance(answer, SignatureHelp):
+        data["parameters"] = list(answer.parameters)
+    return data
 
 
 def from_json(data: dict[str, Any]) -> Menu | Ghost | Hover | SignatureHelp:
@@ -104,3 +113,19 @@ def from_json(data: dict[str, Any]) -> Menu | Ghost | Hover | SignatureHelp:
         return made(**fields)  # type: ignore[no-any-return]
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an answer: {error}") from error
+
+
+def _plain(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in _NAMES[type(value)]}
+
+
+def _item(item: MenuItem) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "qualified": item.qualified,
+        "signature": item.signature,
+        "library": item.library,
+        "deprecated": item.deprecated,
+        "score": item.score,
+    }

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from octod.adapters.prompt import Prompt
 from octod.adapters.ranker import Evidence
 from octod.adapters.signatures import render_signature
+from octod.core.errors import IndexProblem
 from octod.core.symbols import Member
 from octod.daemon.protocol import Document
-from octod.indexer.lookup import TypeRef, members, mro
+from octod.indexer.lookup import TypeRef, mro
+from octod.indexer.offer import offered
 from octod.indexer.parse import Cursor, parse_at
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
 from octod.indexer.usage import ReceiverUsage, decode
 
-__all__ = ["Place", "Usages", "imports_of", "place_at", "prompt_at"]
+__all__ = ["Place", "Usages", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line"]
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
@@ -55,9 +57,12 @@ def place_at(index: Index, document: Document, offset: int) -> Place:
     cursor = parse_at(document.text, offset)
     module, package = module_of(document.path) if document.path else ("", False)
     receiver = receiver_at(index, cursor, module, package)
+    lists = [offered(receiver.source, t.qualified, t.instance) for t in receiver.types[:_MOST_TYPES]]
+    if len(lists) == 1:  # the remembered tuple itself: what is computed of it is remembered, too
+        return Place(document, cursor, module, package, receiver, lists[0])
     found: dict[str, Member] = {}
-    for one in receiver.types[:_MOST_TYPES]:
-        for member in members(receiver.source, one.qualified, one.instance):
+    for one in lists:
+        for member in one:
             found.setdefault(member.symbol.name, member)
     return Place(document, cursor, module, package, receiver, tuple(found.values()))
 
@@ -66,20 +71,28 @@ class Usages:
     """Usage counts of one index, decoded and remembered until the index changes."""
 
     def __init__(self, index: Index, most: int = 500) -> None:
-        self._index, self._most = index, most
+        self.index, self._most = index, most
         self._known: OrderedDict[str, ReceiverUsage | None] = OrderedDict()
         self._generation = -1
 
-    def of(self, key: str) -> ReceiverUsage | None:
-        """The usage of a receiver key, None when no call of it was ever seen."""
-        if self._generation != self._index.generation:
+    def refresh(self) -> None:
+        """Forget what is remembered when the index has changed since; call it once per request."""
+        generation = self.index.generation
+        if self._generation != generation:
             self._known.clear()
-            self._generation = self._index.generation
+            self._generation = generation
+
+    def of(self, key: str) -> ReceiverUsage | None:
+        """The usage of a receiver key, None when no call of it was ever seen, or what was seen cannot be read."""
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        data = self._index.usage(key)
-        usage = self._known[key] = decode(data) if data else None
+        data = self.index.usage(key)
+        try:
+            usage = decode(data) if data else None
+        except IndexProblem:
+            usage, self.index.damaged = None, True  # the workspace builds a damaged index again
+        self._known[key] = usage
         if len(self._known) > self._most:
             self._known.popitem(last=False)
         return usage
@@ -87,6 +100,7 @@ class Usages:
 
 def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
     """What speaks for one member or another at a place."""
+    usages.refresh()
     receiver = place.receiver
     keys = [usage_key(t) for t in receiver.types[:_MOST_TYPES]] + list(receiver.unknown[:_MOST_TYPES])
     found = [u for u in map(usages.of, keys) if u is not None]
@@ -117,9 +131,10 @@ def imports_of(text: str) -> tuple[str, ...]:
 def prompt_at(document: Document, offset: int, signatures: tuple[str, ...] = (), *, until: int | None = None) -> Prompt:
     """What the model reads at an offset; ``until`` cuts the line earlier (a half typed name is left out)."""
     text = document.text
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    end = offset if until is None else min(until, offset)
+    start = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
     after = text[offset : offset + _AFTER]
-    return Prompt(text[:start], signatures, text[start : offset if until is None else until], after if after.strip() else "")
+    return Prompt(text[:start], signatures, text[start:end], after if after.strip() else "")
 
 
 def signature_line(member: Member, instance: bool) -> str:

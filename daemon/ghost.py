@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from octod.core.symbols import Parameter
 from octod.daemon.context import Place, Usages
 from octod.daemon.engines.protocol import CallConstraint, constraint_for

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from octod.adapters.ranker import FEATURES, Matrix, Ranker, features
+import numpy as np
+from octod.adapters.ranker import FEATURES, Matrix, Ranker, by_identity
 from octod.adapters.signatures import render_parameters
 from octod.core.answers import MenuItem
 from octod.core.symbols import Member
@@ -16,6 +17,7 @@ __all__ = ["MODELLED", "SHOWN", "items", "items_of_jedi", "likeliest", "order", 
 MODELLED = 32  # candidates that the language model scores; the author's member is among them in 19 of 20 menus
 SHOWN = 5  # signatures in the prompt
 _MODEL = FEATURES.index("model")
+_IMPOSSIBLE = -100.0  # a log-probability below that of any real name
 
 
 def order(scores: Matrix) -> list[int]:
@@ -39,14 +41,17 @@ def signatures(place: Place, rows: list[int]) -> tuple[str, ...]:
 def with_model(table: Matrix, rows: list[int], scores: list[float]) -> Matrix:
     """The feature matrix with the model's column: rows it did not score stand with the worst of those it did."""
     filled = table.copy()
-    filled[:, _MODEL] = min(scores, default=0.0)
-    filled[rows, _MODEL] = scores
+    # a name that the model calls impossible is the last one, not a number that nothing compares with
+    known = np.nan_to_num(np.array(scores), nan=_IMPOSSIBLE, neginf=_IMPOSSIBLE, posinf=0.0)
+    filled[:, _MODEL] = known.min() if len(known) else 0.0
+    filled[rows, _MODEL] = known
     return filled
 
 
 def items(place: Place, scores: Matrix) -> tuple[MenuItem, ...]:
     """The menu's entries in the order of their scores."""
-    return tuple(_item(place.members[i], float(scores[i])) for i in order(scores))
+    shown = _shown(place.members)
+    return tuple(MenuItem(*shown[i], float(scores[i])) for i in order(scores))
 
 
 def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tuple[MenuItem, ...]:
@@ -57,15 +62,17 @@ def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tupl
     )
 
 
-def _item(member: Member, score: float) -> MenuItem:
-    symbol = member.symbol
-    signature = "" if symbol.parameters is None else f"({render_parameters(symbol.parameters)})"
-    return MenuItem(
-        symbol.name,
-        symbol.kind,
-        member.qualified,
-        signature,
-        member.library.distribution,
-        symbol.deprecated is not None,
-        score,
-    )
+@by_identity(32)
+def _shown(members: Sequence[Member]) -> list[tuple[str, str, str, str, str, bool]]:
+    """The fields of each member's menu entry up to the score."""
+    return [
+        (
+            m.symbol.name,
+            m.symbol.kind,
+            m.qualified,
+            "" if m.symbol.parameters is None else f"({render_parameters(m.symbol.parameters)})",
+            m.library.distribution,
+            m.symbol.deprecated is not None,
+        )
+        for m in members
+    ]

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from octod.adapters.identity import BaseModel
 from octod.adapters.mixture import Mixture
 from octod.adapters.prompt import Prompt
 from octod.adapters.registry import Adapter, Registry
 from octod.adapters.routing import Choice, Refusal, choose
-from octod.core.errors import AdapterRefused, EngineProblem, OctodError
+from octod.core.errors import AdapterRefused, EngineProblem, OctodError, RegistryProblem
 from octod.core.paths import Paths
-from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Engine, Generated
-from octod.indexer.store import Index
+from octod.core.symbols import LibraryId
+from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
 __all__ = ["Model"]
 
 log = logging.getLogger("octod.daemon")
 
 Say = Callable[[str], None]
+Installed = Mapping[str, tuple[LibraryId, ...]]  # import name -> the distributions that provide it
+T = TypeVar("T")
+
+_AGAIN, _AGAIN_MOST = 5.0, 300.0  # seconds until an engine that did not start is tried again; doubled each time
 
 
 @dataclass(slots=True)
@@ -43,27 +49,37 @@ class Model:
         self._engine, self._base, self._paths, self._say = engine, base, paths, say
         self._seen = _Seen()
         self._loaded: dict[str, str] = {}  # adapter name -> content hash
-        self._refused: dict[str, str] = {}
-        self._told: set[str] = set()
-        self._loading = asyncio.Lock()
+        self._damaged: dict[str, str] = {}  # adapter name -> why its files were refused; until the registry changes
+        self._refused: dict[str, str] = {}  # adapter name -> why it was left out the last time it belonged somewhere
+        self._told: set[tuple[str, str]] = set()
+        self._loading: dict[str, asyncio.Task[str | None]] = {}
         self.ready = False
         self.problem = "" if engine else "no engine: the menu comes from the index alone"
+        self.registry_problem = ""
+        self.late = 0  # questions that the engine did not answer in time
 
     async def start(self) -> None:
-        """Bring the engine up; a failure is told and leaves the index to answer."""
+        """Bring the engine up; a failure is told, leaves the index to answer, and is tried again for ever."""
         if self._engine is None:
             return
-        try:
-            await self._engine.start()
-            self.ready, self.problem = True, ""
-        except OctodError as error:
-            self.problem = str(error)
-            self._say(f"The model does not answer: {error}")
-            log.warning("engine did not start: %s", error)
+        pause = _AGAIN
+        while not self.ready:
+            try:
+                await self._engine.start()
+                self.ready, self.problem = True, ""
+            except (OctodError, OSError) as error:
+                if str(error) != self.problem:
+                    self._say(f"The model does not answer: {error}")
+                self.problem = str(error)
+                log.warning("engine did not start: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _AGAIN_MOST)
 
     async def stop(self) -> None:
         """Give the engine back."""
         self.ready = False
+        for task in list(self._loading.values()):
+            task.cancel()
         if self._engine is not None:
             await self._engine.stop()
 
@@ -71,79 +87,72 @@ class Model:
         """Read the registry again at the next question."""
         self._seen = _Seen()
 
-    async def choice(self, imports: Sequence[str], receiver: str | None, installed: Index) -> Choice:
+    def closed(self, uri: str) -> None:
+        """What was told about a document is told again when it is opened again."""
+        self._told = {known for known in self._told if known[0] != uri}
+
+    async def choice(
+        self, uri: str, imports: Sequence[str], receiver: str | None, installed: Installed, patience: float | None = None
+    ) -> Choice:
         """The adapters for a file's imports and a receiver's distribution, each verified and loaded.
 
-        An adapter that must not serve is left out, and its reason told once.
+        An adapter that must not serve is left out, and its reason told once per opened document; so is, silently, one
+        that is not loaded within ``patience`` seconds (it is next time).
         """
-        adapters = await asyncio.to_thread(self._adapters)
+        adapters = await self._adapters()
         if not adapters:
             return Choice(())
-        chosen = choose(imports, receiver, adapters, installed.import_names(), base=self._base)
+        base = await self._serving()
+        chosen = choose(imports, receiver, adapters, installed, base=base)
         refused = list(chosen.refused)
-        if self._engine is None or not self.ready:
-            return Choice((), chosen.refused)
         mixture: list[tuple[str, float]] = []
-        by_name = {adapter.name: adapter for adapter in adapters}
-        for name, weight in chosen.mixture:
-            reason = await self._load(by_name[name])
-            if reason is None:
-                mixture.append((name, weight))
-            else:
-                refused.append(Refusal(name, reason))
+        if (engine := self._awake()) is not None:
+            by_name = {adapter.name: adapter for adapter in adapters}
+            for name, weight in chosen.mixture:
+                reason = await self._within(patience, engine, by_name[name], base)
+                if reason is None:
+                    mixture.append((name, weight))
+                    self._refused.pop(name, None)
+                elif reason:
+                    refused.append(Refusal(name, reason))
         for one in refused:
-            self._tell_once(f"Adapter {one.adapter} is not used: {one.reason}")
+            self._refused[one.adapter] = one.reason
+            if (uri, one.reason) not in self._told:
+                self._told.add((uri, one.reason))
+                self._say(f"Adapter {one.adapter} is not used: {one.reason}")
         return Choice(tuple(mixture), tuple(refused))
 
     async def warm(self, prompt: Prompt, mixture: Mixture) -> None:
         """Let the engine read ahead; faults are of no interest here."""
-        if self._engine is None or not self.ready:
-            return
-        try:
-            await self._engine.warm(prompt, mixture)
-        except EngineProblem as error:
-            self._fault(error)
+        if (engine := self._awake()) is not None:
+            try:
+                await engine.warm(prompt, mixture)
+            except (AdapterRefused, EngineProblem) as error:
+                log.info("engine: %s", error)
 
     async def score(
-        self, prompt: Prompt, candidates: Sequence[str], mixture: Mixture, seconds: float
+        self, prompt: Prompt, candidates: Sequence[str], mixture: Mixture, seconds: float, end: Ending = "boundary"
     ) -> list[float] | None:
-        """Log-probabilities of candidates after the prompt's line, or None."""
-        if self._engine is None or not self.ready or not candidates:
+        """Log-probabilities of candidates and their end after the prompt's line, or None."""
+        engine = self._awake()
+        if engine is None or not candidates:
             return None
-        try:
-            return await self._engine.score(prompt, candidates, mixture, seconds)
-        except EngineProblem as error:
-            self._fault(error)
-            return None
-
-    async def score_arguments(
-        self, prompt: Prompt, candidates: Sequence[str], mixture: Mixture, seconds: float
-    ) -> list[float] | None:
-        """Log-probabilities of whole argument lists with their closing bracket, or None."""
-        if self._engine is None or not self.ready or not candidates:
-            return None
-        try:
-            return await self._engine.score(prompt, candidates, mixture, seconds, end="none")
-        except EngineProblem as error:
-            self._fault(error)
-            return None
+        return await self._tried(engine.score(prompt, candidates, mixture, seconds, end), mixture)
 
     async def generate(
         self, prompt: Prompt, constraint: CallConstraint, mixture: Mixture, seconds: float
     ) -> Generated | None:
         """Arguments under a constraint, or None."""
-        if self._engine is None or not self.ready:
+        engine = self._awake()
+        if engine is None:
             return None
-        try:
-            return await self._engine.generate(prompt, constraint, mixture, seconds)
-        except EngineProblem as error:
-            self._fault(error)
-            return None
+        return await self._tried(engine.generate(prompt, constraint, mixture, seconds), mixture)
 
     def status(self) -> dict[str, object]:
         """What there is to tell of the engine and its adapters, as JSON values."""
+        refused = dict(sorted(self._refused.items()))
         if self._engine is None:
-            return {"engine": "none", "ready": False, "problem": self.problem}
+            return {"engine": "none", "ready": False, "problem": self.problem, "refused": refused}
         info = self._engine.info
         return {
             "engine": info.kind,
@@ -152,58 +161,117 @@ class Model:
             "context": info.context,
             "pid": info.pid,
             "adapters": sorted(self._loaded),
-            "refused": dict(sorted(self._refused.items())),
-            "problem": self.problem,
+            "refused": refused,
+            "late": self.late,
+            "problem": self.problem or self.registry_problem,
         }
 
-    def _fault(self, error: EngineProblem) -> None:
-        if str(error) != self.problem:
-            log.info("engine: %s", error)
-        self.problem = str(error)
+    def _awake(self) -> Engine | None:
+        """The engine when it can answer now: an answer does not wait for one that is starting again."""
+        return self._engine if self._engine is not None and self.ready and self._engine.info.alive else None
 
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._say(text)
+    async def _tried(self, asked: Awaitable[T], mixture: Mixture) -> T | None:
+        try:
+            found = await asked
+        except AdapterRefused as error:
+            # A new worker that could not load it again: it is verified and loaded anew, or its reason is told.
+            for name, _ in mixture:
+                self._loaded.pop(name, None)
+            log.warning("engine: %s", error)
+            return None
+        except EngineProblem as error:
+            if self._engine is not None and self._engine.info.alive:
+                self.late += 1
+            if str(error) != self.problem:
+                log.info("engine: %s", error)
+            self.problem = str(error)
+            return None
+        self.problem = ""
+        return found
 
-    def _adapters(self) -> tuple[Adapter, ...]:
+    async def _adapters(self) -> tuple[Adapter, ...]:
         """The registry's adapters, read again when its files changed: another process publishes into it."""
         stamp: list[int] = []
         for suffix in ("", "-wal"):
             try:
                 found = self._paths.registry.with_name(self._paths.registry.name + suffix).stat()
-                stamp += [found.st_mtime_ns, found.st_size]
-            except FileNotFoundError:
-                stamp += [0, 0]
+                stamp += [found.st_ino, found.st_mtime_ns, found.st_size]
+            except OSError:
+                stamp += [0, 0, 0]
         if not stamp[0]:
             return ()
         if tuple(stamp) != self._seen.stamp:
-            with Registry.open(self._paths) as registry:
-                self._seen = _Seen(tuple(stamp), registry.adapters())
+            try:
+                self._seen = _Seen(tuple(stamp), await asyncio.to_thread(self._read_registry))
+                self.registry_problem = ""
+            except RegistryProblem as error:
+                if str(error) != self.registry_problem:
+                    self._say(f"Adapters are not used: {error}")
+                    log.warning("%s", error)
+                self.registry_problem = str(error)
+                self._seen = _Seen(tuple(stamp), ())
+            await self._drop_removed()
         return self._seen.adapters
 
-    async def _load(self, adapter: Adapter) -> str | None:
-        """Verify and load an adapter unless it is loaded; the reason when it must not serve."""
-        assert self._engine is not None
-        async with self._loading:
-            if self._loaded.get(adapter.name) == adapter.content_hash:
-                return None
-            if adapter.name in self._refused:
-                return self._refused[adapter.name]
-            try:
-                await asyncio.to_thread(self._verify, adapter)
-                await self._engine.load(
-                    AdapterFiles(adapter.name, adapter.folder, adapter.rank, adapter.scaling)
-                )
-            except AdapterRefused as error:
-                self._refused[adapter.name] = str(error)
-                return str(error)
-            except EngineProblem as error:
-                self._fault(error)
-                return str(error)
-            self._loaded[adapter.name] = adapter.content_hash
-            return None
+    def _read_registry(self) -> tuple[Adapter, ...]:
+        try:
+            with Registry.open(self._paths) as registry:
+                return registry.adapters()
+        except (AdapterRefused, sqlite3.Error) as error:
+            raise RegistryProblem(f"the adapter registry is damaged: {error}", "run `octod adapters gc`") from error
 
-    def _verify(self, adapter: Adapter) -> None:
+    async def _drop_removed(self) -> None:
+        """What is no longer in the registry leaves the engine and the status; what was damaged gets another look."""
+        present = {adapter.name for adapter in self._seen.adapters}
+        self._damaged.clear()
+        self._refused = {name: reason for name, reason in self._refused.items() if name in present}
+        for name in [name for name in self._loaded if name not in present]:
+            del self._loaded[name]
+            if self._engine is not None:
+                try:
+                    await self._engine.drop(name)
+                except EngineProblem as error:
+                    log.info("engine: %s", error)
+
+    async def _serving(self) -> BaseModel | None:
+        """The base model as the engine has it: its files may have been replaced since this process began."""
+        opened = self._engine.info.base_hash if self._engine is not None else ""
+        if self._base is not None and opened and opened != self._base.weights_hash:
+            try:
+                self._base = await asyncio.to_thread(BaseModel.of, self._base.folder, self._base.name)
+            except OctodError as error:
+                log.warning("the base model's files: %s", error)
+        return self._base
+
+    async def _within(
+        self, patience: float | None, engine: Engine, adapter: Adapter, base: BaseModel | None
+    ) -> str | None:
+        """``_load`` as a task of its own: who asked may give up, loading goes on."""
+        if self._loaded.get(adapter.name) == adapter.content_hash:
+            return None
+        if (reason := self._damaged.get(adapter.name)) is not None:
+            return reason
+        task = self._loading.get(adapter.name)
+        if task is None:
+            task = self._loading[adapter.name] = asyncio.create_task(self._load(engine, adapter, base))
+            task.add_done_callback(lambda _: self._loading.pop(adapter.name, None))
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        return task.result() if done else ""
+
+    async def _load(self, engine: Engine, adapter: Adapter, base: BaseModel | None) -> str | None:
+        """Verify and load an adapter; why it must not serve, "" when the engine cannot load now."""
+        try:
+            await asyncio.to_thread(self._verify, adapter, base)
+            await engine.load(AdapterFiles(adapter.name, adapter.folder, adapter.rank, adapter.scaling))
+        except (AdapterRefused, RegistryProblem) as error:
+            self._damaged[adapter.name] = str(error)
+            return str(error)
+        except EngineProblem as error:
+            log.info("engine: %s", error)
+            return ""
+        self._loaded[adapter.name] = adapter.content_hash
+        return None
+
+    def _verify(self, adapter: Adapter, base: BaseModel | None) -> None:
         with Registry.open(self._paths) as registry:
-            registry.verify(adapter.name, self._base)
+            registry.verify(adapter.name, base)

@@ -281,7 +281,11 @@ class _Connection:
             if not isinstance(error, OctodError):
                 log.error("a request failed", exc_info=error)
             message = {"id": number, "error": error_to_json(error)}
-        self._send(message)
+        try:
+            self._send(message)
+        except (WireError, TypeError, ValueError) as error:  # too long, or not JSON: better told than waited for
+            log.error("an answer could not be sent", exc_info=error)
+            self._send({"id": number, "error": error_to_json(error)})
 
     async def _ping(self, params: Json) -> Json:
         return {}

@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from octod.adapters.identity import BaseModel, bundled_base
 from octod.adapters.ranker import Matrix, Ranker, features
 from octod.adapters.routing import Choice
 from octod.core.answers import AdapterUse, Ghost, Hover, Menu, SignatureHelp
-from octod.core.errors import OctodError
+from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.core.settings import Settings
-from octod.daemon import details, ghost, menu
+from octod.core.symbols import LibraryId, Member
+from octod.daemon import details, menu
+from octod.daemon import ghost as ghosts
 from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at, prompt_at, signature_line
 from octod.daemon.engines.protocol import Engine
 from octod.daemon.jedi_worker import JediWorker
@@ -41,6 +43,26 @@ log = logging.getLogger("octod.daemon")
 T = TypeVar("T")
 
 _JEDI = 0.15  # seconds a menu waits for jedi; a late answer is kept for the next question
+_JEDI_LIMIT = 30.0  # seconds for one question, its start included: importing jedi takes long on a machine that indexes
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What adapters are chosen by: the file's imports, the receiver's distribution, and what is installed."""
+
+    imports: tuple[str, ...]
+    library: str | None
+    installed: Mapping[str, tuple[LibraryId, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """A place, its feature matrix without the model, and the rows worth the model's opinion."""
+
+    place: Place
+    table: Matrix
+    rows: list[int]
+    around: _Around
 
 
 class OctodService:
@@ -50,9 +72,9 @@ class OctodService:
         self.notify: Notify = lambda method, params: None
         self._settings = settings
         self._jobs = Jobs(lambda method, params: self.notify(method, params))
-        self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}))
+        self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}), self._say)
         self._model = Model(engine, base, paths, self._say)
-        self._jedi = JediWorker(private_folder(paths.cache / "jedi"))
+        self._jedi = JediWorker(private_folder(paths.cache / "jedi"), limit=_JEDI_LIMIT)
         self._ranker = Ranker.shipped()
         self._usages: dict[str, Usages] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="index")
@@ -63,18 +85,20 @@ class OctodService:
         """Lane A: the receiver's members in order, with the model's score when it comes in time."""
         began = time.perf_counter()
         workspace = self._workspace(document)
-        place, table, rows = await self._read(self._ranked, workspace, document, offset)
+        ranked = await self._read(workspace, self._ranked, workspace, document, offset)
+        place, table, rows = ranked.place, ranked.table, ranked.rows
         cursor = place.cursor
         if cursor.inside or not (cursor.receiver or cursor.importing is not None):
             return None
         if not place.members:
             return await self._unknown(workspace, place, began)
-        choice = await self._choice(workspace, document, place.library)
+        patience = self._settings.menu_model_ms / 1e3
+        choice = await self._choice(document, ranked.around, patience)
         modelled = False
         if rows:
             prompt = prompt_at(document, offset, menu.signatures(place, rows), until=cursor.dot)
             names = [place.members[i].symbol.name for i in rows]
-            scored = await self._model.score(prompt, names, choice.mixture, self._settings.menu_model_ms / 1e3)
+            scored = await self._model.score(prompt, names, choice.mixture, patience)
             if scored is not None:
                 table, modelled = menu.with_model(table, rows, scored), True
         self._routes["index"] += 1
@@ -106,11 +130,11 @@ class OctodService:
         if made is not None and made.finished:
             text = made.text.removesuffix(")")
             if all(option.text != text for option in options):
-                options = [*options, ghost.Option(text, made=True)]
+                options = [*options, ghosts.Option(text, made=True)]
         left -= time.perf_counter() - began
         texts = [f"{option.text})" for option in options]
-        scores = await self._model.score_arguments(prompt, texts, choice.mixture, max(left, 0.05))
-        chosen = ghost.choose(options, scores)
+        scores = await self._model.score(prompt, texts, choice.mixture, max(left, 0.05), "none")
+        chosen = ghosts.choose(options, scores)
         if chosen is None:
             return None
         best, share = chosen
@@ -129,32 +153,35 @@ class OctodService:
     async def hover(self, document: Document, offset: int) -> Hover | None:
         """What stands at the offset."""
         end = details.word_end(document.text, offset)
-        index = self._workspace(document).index
-        return await self._read(lambda: details.hover_at(index, place_at(index, document, end)))
+        workspace = self._workspace(document)
+        index = workspace.index
+        return await self._read(workspace, lambda: details.hover_at(index, place_at(index, document, end)))
 
     async def describe(self, environment: str | None, root: str | None, path: str | None, qualified: str) -> Hover | None:
         """What a qualified name is."""
-        index = self._workspaces.of(environment, root, path).index
-        return await self._read(details.describe, index, qualified)
+        workspace = self._workspaces.of(environment, root, path)
+        return await self._read(workspace, details.describe, workspace.index, qualified)
 
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
         """The call around the offset."""
-        index = self._workspace(document).index
-        return await self._read(lambda: details.signature_at(index, place_at(index, document, offset)))
+        workspace = self._workspace(document)
+        index = workspace.index
+        return await self._read(workspace, lambda: details.signature_at(index, place_at(index, document, offset)))
 
     async def warm(self, document: Document, offset: int) -> None:
         """Open the environment, load the file's adapters, and let the model read up to the current line."""
         workspace = self._workspace(document)
-        place, _, rows = await self._read(self._ranked, workspace, document, offset)
-        choice = await self._choice(workspace, document, place.library)
-        shown = menu.signatures(place, rows)
-        if not shown and place.cursor.call is not None:
+        ranked = await self._read(workspace, self._ranked, workspace, document, offset)
+        choice = await self._choice(document, ranked.around)
+        shown = menu.signatures(ranked.place, ranked.rows)
+        if not shown and ranked.place.cursor.call is not None:
             call, _, choice = await self._call(workspace, document, offset)
             shown = _called(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
 
     async def close(self, uri: str) -> None:
-        """Nothing is kept for a document."""
+        """Nothing is kept for a document but what was told about it."""
+        self._model.closed(uri)
 
     async def status(self) -> dict[str, Any]:
         """What there is to tell, as JSON values."""
@@ -165,7 +192,7 @@ class OctodService:
             "degraded": self._workspaces.degraded,
             "routes": {name: round(n / routes, 4) for name, n in sorted(self._routes.items())},
             "menus": routes,
-            "jobs": [asdict(job) for job in self._jobs.listing()],
+            "jobs": self._jobs.listing(),
         }
 
     async def index(self, environment: str | None, force: bool) -> dict[str, Any]:
@@ -192,43 +219,56 @@ class OctodService:
         return self._workspaces.of(document.environment, document.root, document.path)
 
     def _usages_of(self, workspace: Workspace) -> Usages:
-        key = workspace.environment.key
-        if key not in self._usages:
-            self._usages[key] = Usages(workspace.index)
-        return self._usages[key]
+        known = self._usages.get(workspace.environment.key)
+        if known is None or known.index is not workspace.index:
+            known = self._usages[workspace.environment.key] = Usages(workspace.index)
+        return known
 
-    async def _read(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run in the thread that reads indexes."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, work, *arguments)
+    async def _read(self, workspace: Workspace, work: Callable[..., T], *arguments: object) -> T:
+        """Run in the thread that reads indexes; an index that turns out to be damaged is built again."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, work, *arguments)
+        except LookupError as error:
+            if workspace.index.damaged:  # a row that must be there is not
+                raise IndexProblem("the index is damaged", "it is built again, answers come back by themselves") from error
+            raise
+        finally:
+            workspace.look()
 
-    def _ranked(self, workspace: Workspace, document: Document, offset: int) -> tuple[Place, Matrix, list[int]]:
-        """The place, its feature matrix without the model, and the rows worth the model's opinion."""
-        place = place_at(workspace.index, document, offset)
-        evidence = evidence_at(workspace.index, self._usages_of(workspace), place)
+    def _ranked(self, workspace: Workspace, document: Document, offset: int) -> _Ranked:
+        index = workspace.index
+        place = place_at(index, document, offset)
+        evidence = evidence_at(index, self._usages_of(workspace), place)
         table = features(place.members, evidence)
-        return place, table, menu.likeliest(place, table, self._ranker) if place.members else []
+        rows = menu.likeliest(place, table, self._ranker) if place.members else []
+        return _Ranked(place, table, rows, _Around(imports_of(document.text), place.library, index.import_names()))
 
     async def _call(
         self, workspace: Workspace, document: Document, offset: int
-    ) -> tuple[ghost.Call | None, list[ghost.Option], Choice]:
-        def read() -> tuple[ghost.Call | None, list[ghost.Option]]:
-            place = place_at(workspace.index, document, offset)
-            targets = callees_at(workspace.index, place.cursor, place.module, place.package)
-            call = ghost.call_at(place, targets)
-            return call, ghost.options(call, self._usages_of(workspace)) if call is not None else []
+    ) -> tuple[ghosts.Call | None, list[ghosts.Option], Choice]:
+        index = workspace.index
 
-        call, options = await self._read(read)
-        library = None
-        if call is not None and call.targets:
-            owner = workspace.index.scope(call.targets[0].qualified.rpartition(".")[0])
+        def read() -> tuple[ghosts.Call | None, list[ghosts.Option], _Around]:
+            place = place_at(index, document, offset)
+            targets = callees_at(index, place.cursor, place.module, place.package)
+            call = ghosts.call_at(place, targets)
+            usages = self._usages_of(workspace)
+            usages.refresh()
+            options = ghosts.options(call, usages) if call is not None else []
+            owner = index.scope(targets[0].qualified.rpartition(".")[0]) if targets else None
             library = owner.library.distribution if owner is not None else None
-        return call, options, await self._choice(workspace, document, library)
+            return call, options, _Around(imports_of(document.text), library, index.import_names())
+
+        call, options, around = await self._read(workspace, read)
+        if call is None:
+            return None, [], Choice(())
+        return call, options, await self._choice(document, around, self._settings.ghost_ms / 2e3)
 
     async def _selected(
         self, workspace: Workspace, document: Document, offset: int, selected: str
     ) -> Ghost | None:
         """The menu's entry under the user's eyes with its arguments, as if it were typed already."""
-        place = await self._read(place_at, workspace.index, document, offset)
+        place = await self._read(workspace, place_at, workspace.index, document, offset)
         start = offset - len(place.cursor.partial)
         member = next((m for m in place.members if m.symbol.name == selected), None)
         if member is None or member.symbol.parameters is None:
@@ -264,14 +304,14 @@ class OctodService:
         items = menu.items_of_jedi(found, counts)
         return Menu(items, start, "", "jedi" if found else "unknown", incomplete=not found, milliseconds=_since(began))
 
-    async def _choice(self, workspace: Workspace, document: Document, library: str | None) -> Choice:
-        return await self._model.choice(imports_of(document.text), library, workspace.index)
+    async def _choice(self, document: Document, around: _Around, patience: float | None = None) -> Choice:
+        return await self._model.choice(document.uri, around.imports, around.library, around.installed, patience)
 
     def _say(self, text: str) -> None:
         self.notify("message", {"text": text})
 
 
-def _called(call: ghost.Call) -> tuple[str, ...]:
+def _called(call: ghosts.Call) -> tuple[str, ...]:
     """The called function's signature as the model reads it."""
     for target in call.targets:
         if target.symbol is None or target.symbol.parameters is None:
@@ -281,8 +321,6 @@ def _called(call: ghost.Call) -> tuple[str, ...]:
         scope = place.receiver.source.scope(target.qualified.rpartition(".")[0])
         if scope is None:
             continue
-        from octod.core.symbols import Member
-
         member = Member(target.symbol, scope.qualified, scope.library)
         return (signature_line(member, owner is not None and owner.instance),)
     return ()
@@ -300,10 +338,9 @@ async def make_service(paths: Paths, settings: Settings) -> OctodService:
     """The service with the engine that the settings name; raises OctodError for settings that cannot be met."""
     if settings.engine == "none":
         return OctodService(paths, settings, None, None)
-    from pathlib import Path
-
     from octod.daemon.engines.embedded import EmbeddedEngine
 
-    base = BaseModel.of(Path(settings.base).expanduser()) if settings.base else bundled_base()
+    # hashing a large base takes seconds
+    base = await asyncio.to_thread(lambda: BaseModel.of(Path(settings.base).expanduser()) if settings.base else bundled_base())
     engine = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
     return OctodService(paths, settings, engine, base)

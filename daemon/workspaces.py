@@ -1,13 +1,18 @@
 """The environments and project folders that documents belong to, each with an index that is kept fresh.
 
 A workspace is one environment.  Its index answers from the first moment with what it has; a build runs at the start
-and after every change that the watcher tells of.  Builds of one workspace run one after the other.
+and after every change that the watcher tells of.  Builds of one workspace run one after the other.  An index that is
+damaged or gone is built again (promise P12): whoever reads calls ``Workspace.look`` afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,6 +23,7 @@ from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.daemon.jobs import Jobs, Report
 from octod.indexer.build import BuildReport, Progress, build
+from octod.indexer.database import locked
 from octod.indexer.environment import Environment, find_environment
 from octod.indexer.project import index_project
 from octod.indexer.store import Index
@@ -27,13 +33,18 @@ __all__ = ["Workspace", "Workspaces"]
 
 log = logging.getLogger("octod.daemon")
 
+Say = Callable[[str], None]
+
 _FOUND_FOR = 2.0  # seconds a place is remembered to have no better environment than the one found
+_MOST_FOUND = 1_000
+_RETRY = 60.0  # seconds until a build that failed is tried again
+_MENDS = 3  # times a damaged index is thrown away before it is told as a problem of the disk
 
 
 class Workspace:
     """One environment and the project folders opened with it."""
 
-    def __init__(self, environment: Environment, paths: Paths, jobs: Jobs) -> None:
+    def __init__(self, environment: Environment, paths: Paths, jobs: Jobs, say: Say = lambda text: None) -> None:
         self.environment = environment
         self.path = private_folder(paths.indexes) / f"{environment.key}.db"
         self.index = Index.open(self.path)
@@ -41,32 +52,57 @@ class Workspace:
         self.ready = bool(self.index.libraries())
         self.report: BuildReport | None = None
         self.problem = ""
-        self._jobs = jobs
+        self._jobs, self._say = jobs, say
         self._building = asyncio.Lock()
         self._stale: set[Path | None] = set()
         self._task: asyncio.Task[None] | None = None
+        self._ending = threading.Event()
+        self._inode = _inode(self.path)
+        self._unchecked = self.ready
+        self._broken = False
+        self._mends = 0
+        if self.index.rebuilt:
+            self._tell("was damaged or of another format")
 
-    def refresh(self, project: Path | None = None) -> asyncio.Task[None]:
-        """Bring the environment (None) or a project up to date soon; returns the task that does."""
+    def refresh(self, project: Path | None = None) -> None:
+        """Bring the environment (None) or a project up to date soon."""
         self._stale.add(project)
-        if self._task is None or self._task.done():
+        if (self._task is None or self._task.done()) and not self._ending.is_set():
             self._task = asyncio.create_task(self._catch_up())
-        return self._task
+
+    def look(self) -> None:
+        """Notice an index that is damaged or that somebody deleted, and build it again; cheap, for after each reading."""
+        if self._broken:
+            return
+        if self.index.damaged:
+            self._broken = True
+            self._tell("is damaged")
+        elif (inode := _inode(self.path)) != self._inode and not self._building.locked():
+            self._inode = inode
+            self._tell("was deleted")
+        else:
+            return
+        self._refresh_all()
 
     async def build(self, force: bool = False) -> BuildReport:
         """Bring the index up to date now; ``force`` builds it from nothing."""
+        self._stale.discard(None)  # nobody need do it again
         async with self._building:
-            if force:
-                for library in self.index.libraries():
-                    await asyncio.to_thread(self.index.remove_library, library.distribution)
-                    await asyncio.to_thread(self.index.remove_usage, library.distribution)
+            if force or self._broken:
+                await asyncio.to_thread(self._discard)
+                self._broken = False
             task = self._jobs.start(f"Indexing {_short(self.environment.root)}", self._build)
             self.report = await task
+            self._inode = _inode(self.path)
             self.ready, self.problem = True, ""
-            return self.report
+        if force:
+            for project in self.projects:
+                self.refresh(project)
+        return self.report
 
     async def close(self) -> None:
-        """Stop what runs and close the index."""
+        """Stop what runs and close the index; a build ends at its next step."""
+        self._ending.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -86,34 +122,93 @@ class Workspace:
         }
 
     async def _catch_up(self) -> None:
+        if self._unchecked:
+            self._unchecked = False
+            if not await asyncio.to_thread(_is_sound, self.path):
+                self._broken = True
+                self._tell("is damaged")
+                self._stale |= {None, *self.projects}
         while self._stale:
             wanted, self._stale = self._stale, set()
+            self.problem = ""
             try:
-                if None in wanted:
+                if None in wanted or self._broken:
                     await self.build()
                 for project in sorted(p for p in wanted if p is not None):
                     async with self._building:
-                        await asyncio.to_thread(index_project, project, self.path)
+                        await asyncio.to_thread(index_project, project, self.path, progress=self._step)
+            except IndexProblem as error:
+                self.problem = str(error)
+                log.warning("index of %s: %s", self.environment.root, error)
+                if not self._ending.is_set() and self._mends < _MENDS and await asyncio.to_thread(self._is_damaged):
+                    self._mends += 1
+                    self._broken = True
+                    self._tell("is damaged")
+                    self._stale |= {None, *self.projects}
             except OctodError as error:
                 self.problem = str(error)
                 log.warning("index of %s: %s", self.environment.root, error)
+            except Exception as error:
+                # whatever a library or the system did: the next change tries again, and status tells
+                self.problem = f"{type(error).__name__}: {error}"
+                log.exception("index of %s", self.environment.root)
+            if self._stale or self._ending.is_set():
+                continue
+            if self.problem:
+                self._say(f"The index of {_short(self.environment.root)} is not up to date: {self.problem}")
+                asyncio.get_running_loop().call_later(_RETRY, self.refresh)
+            else:
+                self._mends = 0
+
+    def _refresh_all(self) -> None:
+        for project in (None, *self.projects):
+            self.refresh(project)
 
     async def _build(self, report: Report) -> BuildReport:
         def tell(progress: Progress) -> None:
+            self._step(progress)
             share = progress.done / progress.total if progress.total else None
             report(share, f"{'usage' if progress.stage == 'usage' else 'API'} of {progress.library}")
 
         return await asyncio.to_thread(build, self.environment, self.path, progress=tell)
 
+    def _step(self, progress: Progress) -> None:
+        """Called between the steps of a build: a thread cannot be cancelled, so it ends here when octod does."""
+        if self._ending.is_set():
+            raise IndexProblem("octod is stopping", "the index is brought up to date at the next start")
+
+    def _discard(self) -> None:
+        """Delete the database and open an empty one; a reader in the old one gets an IndexProblem."""
+        with locked(self.path):
+            for suffix in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.index.close()
+        self.index = Index.open(self.path)
+
+    def _is_damaged(self) -> bool:
+        """Whether a thorough look finds damage; seconds on a large index."""
+        try:
+            with Index.open(self.path) as index:
+                return bool(index.check())
+        except OctodError:
+            return False
+
+    def _tell(self, what: str) -> None:
+        text = f"The index of {_short(self.environment.root)} {what}: it is built again"
+        log.warning("%s", text)
+        self._say(text)
+
 
 class Workspaces:
     """All workspaces of the daemon, found by what an editor says and where a document lies."""
 
-    def __init__(self, paths: Paths, jobs: Jobs, changed: Callable[[], None]) -> None:
-        self._paths, self._jobs, self._changed = paths, jobs, changed
+    def __init__(self, paths: Paths, jobs: Jobs, changed: Callable[[], None], say: Say = lambda text: None) -> None:
+        self._paths, self._jobs, self._changed, self._say = paths, jobs, changed, say
         self._open: dict[str, Workspace] = {}
         self._found: dict[tuple[str | None, str | None], tuple[float, Environment]] = {}
         self._watcher: Watcher | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._unwatched: list[tuple[Workspace, Path | None]] = []
         self._loop = asyncio.get_running_loop()
 
     def of(self, environment: str | None, root: str | None, path: str | None) -> Workspace:
@@ -125,17 +220,20 @@ class Workspaces:
         found = self._environment(environment, start)
         workspace = self._open.get(found.key)
         if workspace is None:
-            workspace = self._open[found.key] = Workspace(found, self._paths, self._jobs)
+            workspace = self._open[found.key] = Workspace(found, self._paths, self._jobs, self._say)
             workspace.refresh()
-            self._watch()
+            self._watch(workspace, None)
         if root is not None and (project := Path(root)) not in workspace.projects and _is_project(project):
             workspace.projects[project] = None
             workspace.refresh(project)
-            self._watch()
+            self._watch(workspace, project)
         return workspace
 
     async def close(self) -> None:
         """Stop watching and close every index."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._watcher is not None:
             await asyncio.to_thread(self._watcher.stop)
         await asyncio.gather(*(w.close() for w in self._open.values()))
@@ -154,24 +252,45 @@ class Workspaces:
         if known is not None and time.monotonic() - known[0] < _FOUND_FOR:
             return known[1]
         environment = find_environment(hint, Path(start) if start else None)
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
         self._found[hint, start] = time.monotonic(), environment
         return environment
 
-    def _watch(self) -> None:
-        """Watch what is open now; a watcher that cannot start leaves the builds at the start of each workspace."""
-        environments = [w.environment for w in self._open.values()]
-        roots = [p for w in self._open.values() for p in w.projects]
-        old, self._watcher = self._watcher, None
-        if old is not None:
-            self._loop.run_in_executor(None, old.stop)
-        try:
-            self._watcher = Watcher(environments, roots, self._told)
-            self._watcher.start()
-        except (OSError, IndexProblem) as error:
-            log.warning("changes are not watched: %s", error)
+    def _watch(self, workspace: Workspace, project: Path | None) -> None:
+        """Watch one more environment or project soon."""
+        self._unwatched.append((workspace, project))
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._arm())
+
+    async def _arm(self) -> None:
+        """Put a watcher of everything in place of the one before; walking through a project takes a thread and a while.
+
+        What is new is brought up to date once more afterwards: it may have changed between its build and its watch.
+        """
+        while self._unwatched:
+            added, self._unwatched = self._unwatched, []
+            environments = [w.environment for w in self._open.values()]
+            roots = [p for w in self._open.values() for p in w.projects]
+            old = self._watcher
+            try:
+                self._watcher = await asyncio.to_thread(self._started, environments, roots)
+            except (OSError, RuntimeError, OctodError) as error:
+                log.warning("changes are not watched: %s", error)
+                continue
+            if old is not None:
+                await asyncio.to_thread(_end, old)
+            for workspace, project in added:
+                workspace.refresh(project)
+
+    def _started(self, environments: list[Environment], roots: list[Path]) -> Watcher:
+        watcher = Watcher(environments, roots, self._told)
+        watcher.start()
+        return watcher
 
     def _told(self, change: Change) -> None:
-        self._loop.call_soon_threadsafe(self._refresh, change)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            self._loop.call_soon_threadsafe(self._refresh, change)
 
     def _refresh(self, change: Change) -> None:
         for workspace in self._open.values():
@@ -180,6 +299,30 @@ class Workspaces:
             if change.root is not None and change.root in workspace.projects:
                 workspace.refresh(change.root)
         self._changed()
+
+
+def _end(watcher: Watcher) -> None:
+    """Tell what the watcher has not told yet, and stop it."""
+    watcher.reconcile()
+    watcher.stop()
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether SQLite finds the file in order; a tenth of a second for 100 MB that are in memory."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.OperationalError:
+        return True  # locked or gone: no damage
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _is_project(root: Path) -> bool:

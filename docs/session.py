@@ -23,12 +23,17 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 PLUGIN = DOCS.parent / "editors" / "nvim"
 COLUMNS, ROWS = 92, 17
-PATIENCE = 120.0  # seconds: the first question may wait for an index and for the engine
+PATIENCE = 30.0  # seconds
+GHOST = "require('octod').shown[1] ~= nil"
 
 # What stands in the file before typing starts, then what is typed: a line up to its dot, then up to its bracket.
 FIRST, SECOND = "    table.", "add_column("
 CUT = '    table.add_column("files", justify="right")\n'
-COLOURS = "colorscheme slate | hi Pmenu guibg=#3a3f4b guifg=#d7dae0 | hi PmenuSel guibg=#5f87af guifg=#ffffff"
+COLOURS = (
+    "colorscheme slate",
+    "hi Pmenu guibg=#3a3f4b guifg=#d7dae0",
+    "hi PmenuSel guibg=#5f87af guifg=#ffffff",
+)
 
 
 class Session:
@@ -42,18 +47,9 @@ class Session:
             "lua " + setup,
             "set number termguicolors noshowmode noruler laststatus=0 shortmess+=cI completeopt=menuone,noinsert pumheight=8",
         )
+        colours = [word for colour in COLOURS for word in ("-c", colour)]
         commands = [word for setting in settings for word in ("--cmd", setting)]
-        nvim = [
-            "nvim",
-            "--clean",
-            "-n",
-            "--listen",
-            str(self.socket),
-            *commands,
-            "-c",
-            "colorscheme slate",
-            "sample.py",
-        ]
+        nvim = ["nvim", "--clean", "-n", "--listen", str(self.socket), *commands, *colours, "sample.py"]
         self._tmux(
             "new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), "-c", str(folder), shlex.join(nvim)
         )
@@ -66,9 +62,9 @@ class Session:
         """Type text as it is."""
         self._tmux("send-keys", "-l", text)
 
-    def wait_for(self, expression: str) -> None:
-        """Wait until a Lua expression is neither nil, false nor empty."""
-        until = time.monotonic() + PATIENCE
+    def wait_for(self, expression: str, patience: float = PATIENCE) -> bool:
+        """Wait until a Lua expression is neither nil, false nor empty; whether it came true within ``patience``."""
+        until = time.monotonic() + patience
         code = f"luaeval('vim.json.encode({expression.replace(chr(39), chr(39) * 2)})')"
         while time.monotonic() < until:
             asked = subprocess.run(
@@ -79,11 +75,11 @@ class Session:
             )
             try:
                 if json.loads(asked.stdout or asked.stderr):
-                    return
+                    return True
             except ValueError:
                 pass  # Neovim is not listening yet
             time.sleep(0.05)
-        raise SystemExit(f"{expression} did not come true; `octod logs` may say why")
+        return False
 
     def screen(self) -> str:
         """The screen with its colours, as ANSI sequences."""
@@ -112,11 +108,13 @@ def screens(python: str) -> list[str]:
             session.type(f"{line}Gzzo")
             session.keys("C-u")
             session.type(FIRST)
-            session.wait_for("vim.fn.pumvisible() == 1 and require('octod').shown[1] ~= nil")
+            session.wait_for("vim.fn.pumvisible() == 1")
+            session.wait_for(GHOST, patience=2.0)  # beside the menu it may stay silent
             menu = session.screen()
             session.keys("C-e")
             session.type(SECOND)
-            session.wait_for("vim.fn.pumvisible() == 0 and require('octod').shown[1] ~= nil")
+            if not session.wait_for(f"vim.fn.pumvisible() == 0 and {GHOST}"):
+                raise SystemExit("no ghost text came; `octod logs` may say why")
             return [menu, session.screen()]
         finally:
             session.close()
@@ -142,6 +140,17 @@ def main() -> int:
         force_terminal=True,
         color_system="truecolor",
     )
+    # The index and the engine are up before the picture is taken.
+    octod = [
+        sys.executable,
+        "-m",
+        "octod.cli",
+        "complete",
+        f"{DOCS / 'sample.py'}:29:11",
+        "--env",
+        chosen.python,
+    ]
+    subprocess.run(octod, check=True, stdout=subprocess.DEVNULL)
     menu, ghost = screens(str(Path(chosen.python).absolute()))
     console.print(Text.from_ansi(menu))
     console.print(Rule(style="grey35"))

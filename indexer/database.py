@@ -13,7 +13,7 @@ from pathlib import Path
 from octod.core.errors import IndexProblem
 from octod.core.paths import private_folder
 
-__all__ = ["key_of", "locked", "open_database", "parents"]
+__all__ = ["damage_mark", "key_of", "locked", "open_database", "parents"]
 
 FORMAT = 4  # PRAGMA user_version; another number means the file is made again
 _LOCK_SECONDS = 120.0  # how long a writer waits for another one
@@ -65,7 +65,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
             if connection is not None:
                 return connection, False
             rebuilt = path.exists()
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm", ".damaged"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = _connected(path)
@@ -89,7 +89,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def _sound(path: Path) -> sqlite3.Connection | None:
     """A connection to a readable index of this format, else None."""
-    if not path.is_file() or not path.stat().st_size:
+    if not path.is_file() or not path.stat().st_size or damage_mark(path).exists():
         return None
     connection = None
     try:
@@ -103,6 +103,11 @@ def _sound(path: Path) -> sqlite3.Connection | None:
     if connection is not None:
         connection.close()
     return None
+
+
+def damage_mark(path: Path) -> Path:
+    """The file whose presence says that the database beside it was found damaged."""
+    return path.with_name(path.name + ".damaged")
 
 
 def key_of(qualified: str) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 from octod.core.symbols import Parameter, Symbol
 from octod.indexer.annotations import UNKNOWN, arguments_of, types_of
 from octod.indexer.lookup import ScopeSource, TypeRef, find_member, find_name, memo_of, mro, resolve
-from octod.indexer.lore import ACCESSORS, ITEMS, MISSING
+from octod.indexer.lore import ACCESSORS, ITEMS, MISSING, OBJECTS, RESULTS, SAME, SAME_PART
 
 __all__ = ["Bindings", "Types", "attribute", "awaited", "called", "elements", "entered", "infer"]
 
@@ -141,6 +141,8 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
         if target.symbol is None or target.kind == "property":
             return ()
         return types_of(source, target.symbol.returns, target.qualified.rpartition(".")[0], replace(owner, instance=True))
+    if _holds(owner) is not None and name in SAME_PART:
+        return (owner,)
     member = find_member(source, owner.qualified, name)
     if member is None:
         return tuple(TypeRef(t) for t in MISSING.get(owner.qualified, ()))
@@ -164,6 +166,13 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
     if not found and symbol.kind == "property":
         return (TypeRef(f"{home}.{name}()"),)
     return found
+
+
+def _holds(one: TypeRef) -> TypeRef | None:
+    """What an array of objects holds; None for anything else."""
+    if one.qualified == OBJECTS and len(one.args) == 1 and one.args[0].known:
+        return one.args[0]
+    return None
 
 
 def _described(source: ScopeSource, value: TypeRef, owner: TypeRef) -> Types:
@@ -204,6 +213,8 @@ def called(source: ScopeSource, bindings: Bindings | None, function: TypeRef, ca
     if function.instance:
         if function.qualified == "typing.Callable":
             return function.args
+        if _holds(function) is not None:
+            return (function,)  # axes.ravel(): the method stands for its result
         method = find_member(source, function.qualified, "__call__")
         if method is None or method.symbol.kind != "function":
             return ()
@@ -257,6 +268,8 @@ def _returned(
     source: ScopeSource, bindings: Bindings | None, function: TypeRef, symbol: Symbol, call: ast.Call | None, depth: int
 ) -> Types:
     home = function.qualified.rpartition(".")[0]
+    if function.qualified in SAME and call is not None and call.args and bindings is not None:
+        return infer(source, bindings, call.args[0], depth)
     receiver = function.receiver
     values = arguments_of(source, receiver, home) if receiver is not None else {}
     self_type = replace(receiver, instance=True) if receiver is not None else None
@@ -270,11 +283,24 @@ def _returned(
         found += types_of(source, returns, home, self_type, solved)
     if symbol.asynchronous:
         found = tuple(TypeRef("typing.Coroutine", True, (UNKNOWN, UNKNOWN, t)) for t in found)
+    if known := RESULTS.get(function.qualified):
+        precise = tuple(t for t in found if not any(a.qualified in ("", OBJECTS) for a in (t, *t.args)))
+        if precise and call is not None and not call.args and not call.keywords:
+            return precise
+        return _each((precise, _from_lore(known)))
     if found:
         return tuple(dict.fromkeys(found))[:_MOST]
-    if symbol.returns is None or symbol.returns == "Any":
+    if function.qualified.startswith("numpy.") and symbol.returns is not None:
+        return (TypeRef(OBJECTS),)  # Any of numpy is an array or a scalar with the same methods
+    if symbol.returns is None or symbol.returns in ("Any", "Incomplete", "object"):
         return (TypeRef(f"{function.qualified}()"),)
     return ()
+
+
+def _from_lore(names: tuple[str, ...]) -> Types:
+    """The types that lore.py writes; several are a tuple."""
+    made = tuple(TypeRef(OBJECTS, True, (TypeRef(n[1:-1]),)) if n[0] == "[" else TypeRef(n) for n in names)
+    return made if len(made) == 1 else (TypeRef("builtins.tuple", True, made),)
 
 
 def _fitting(
@@ -387,6 +413,8 @@ def elements(source: ScopeSource, types: Types, bindings: Bindings | None = None
             continue
         if one.qualified == "builtins.tuple":
             found += [a for a in one.args if a.qualified not in ("", "...")]
+        elif (held := _holds(one)) is not None:
+            found += [held, one]  # a row of a grid is such an array again
         elif one.qualified in _SEQUENCES or _short(one) in _ELEMENTS:
             found += [a for a in one.args[:1] if a.qualified]
         elif one.qualified == "builtins.str":
@@ -475,6 +503,8 @@ def _item(source: ScopeSource, bindings: Bindings, node: ast.Subscript, depth: i
                 found.append(one.args[number])
             else:
                 found += [a for a in one.args if a.qualified not in ("", "...")]
+        elif (held := _holds(one)) is not None:
+            found += [held] if not isinstance(index, ast.Slice) else [one]
         elif rule := next((ITEMS[c] for c in mro(source, one.qualified) if c in ITEMS), None):
             found += [TypeRef(t) if t != "Self" else replace(one, receiver=None) for t in rule(index)]
         elif one.args and (one.qualified in _SEQUENCES or _short(one) in _ELEMENTS) and one.qualified != "builtins.set":

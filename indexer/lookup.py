@@ -208,6 +208,12 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
         if found_member is None:
             return None
         return _of_symbol(source, found_member.owner, found_member.symbol, depth)
+    if outer_target.kind == "attribute" and outer_target.symbol is not None and outer_target.symbol.returns:
+        # ``randn = _rand.randn``: a method of an object of the module
+        home = outer_target.qualified.rpartition(".")[0]
+        made = find_name(source, _plain_name(outer_target.symbol.returns), home)
+        if made is not None and made.kind == "class":
+            return _resolve(source, f"{made.qualified}.{name}", depth + 1)
     return None
 
 
@@ -423,9 +429,9 @@ def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
     seen: set[str] = set()
     _collect(source, target.qualified, found, seen, 0)
     library = target.scope.library if target.scope else _NO_LIBRARY
-    for name in source.submodules(target.qualified):
+    for qualified in source.submodules(target.qualified):
+        name = qualified.rpartition(".")[2]
         if name not in found:
-            qualified = f"{target.qualified}.{name}"
             symbol = Symbol(name, "module", target=qualified, public=not name.startswith("_"))
             scope = source.scope(qualified)
             found[name] = Member(symbol, target.qualified, scope.library if scope else library)

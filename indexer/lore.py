@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-__all__ = ["ACCESSORS", "ITEMS", "MISSING"]
+__all__ = ["ACCESSORS", "ITEMS", "MISSING", "OBJECTS", "RESULTS", "SAME", "SAME_PART"]
 
 _FRAME = "pandas.core.frame.DataFrame"
 _SERIES = "pandas.core.series.Series"
 _ARRAY = "numpy.ndarray"
+_AXES = "matplotlib.axes._axes.Axes"
 
 # pandas hands these out through a descriptor that takes the class as an argument (pandas/core/accessor.py).
 ACCESSORS: dict[str, str] = {
@@ -21,7 +22,31 @@ ACCESSORS: dict[str, str] = {
     f"{_SERIES}.sparse": "pandas.core.arrays.sparse.accessor.SparseAccessor",
     "pandas.core.base.IndexOpsMixin.str": "pandas.core.strings.accessor.StringMethods",
     "pandas.core.indexes.base.Index.str": "pandas.core.strings.accessor.StringMethods",
+    f"{_FRAME}.sparse": "pandas.core.arrays.sparse.accessor.SparseFrameAccessor",
+    # set from the result of a method, or from an argument whose class only the caller knows
+    "matplotlib.artist.Artist.axes": _AXES,
+    "flask.sansio.app.App.config": "flask.config.Config",
+    "sklearn.model_selection._search.BaseSearchCV.best_estimator_": "sklearn.base.BaseEstimator",
 }
+
+# Results that are declared as Any or not at all; each is the type in nearly all calls.  ``[X]`` marks an array of X.
+RESULTS: dict[str, tuple[str, ...]] = {
+    "pandas.plotting._core.PlotAccessor.__call__": (_AXES,),
+    "pandas.core.frame.DataFrame.boxplot": (_AXES,),
+    "sklearn.model_selection._validation.cross_val_score": (_ARRAY,),
+    "sklearn.model_selection._validation.cross_val_predict": (_ARRAY,),
+    "sklearn.utils.validation.check_random_state": ("numpy.random.mtrand.RandomState",),
+    "matplotlib.pyplot.subplots": ("matplotlib.figure.Figure", f"[{_AXES}]"),
+    "matplotlib.figure.FigureBase.subplots": (f"[{_AXES}]",),
+}
+
+# Functions that give back what they were given (a copy of it), without saying so.
+SAME = frozenset({"sklearn.base.clone", "copy.copy", "copy.deepcopy"})
+
+# Arrays are declared by their dtype; one of objects is marked by the class of these as its only argument.
+OBJECTS = _ARRAY
+# What keeps such an array one of the same objects.
+SAME_PART = frozenset({"flat", "ravel", "flatten", "T", "reshape", "transpose", "tolist", "squeeze"})
 
 
 def _column(index: ast.expr) -> tuple[str, ...]:

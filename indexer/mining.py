@@ -53,12 +53,13 @@ def mine_sources(
     weights: list[int] = []
     open_tasks: dict[str, int] = {}
     stamps: dict[str, str] = {}
+    generation = index.generation
     for name, mark, files in sources:
         stamps[name] = mark
         open_tasks[name] = 0
         sized = [(f, s) for f in files if f.suffix == ".py" and 0 < (s := size_of(f)) <= LARGEST_MINED]
         for group in chunks(sized, CHUNK):
-            tasks.append(MineTask(name, group, index.path, mining))
+            tasks.append(MineTask(name, group, index.path, generation, mining))
             weights.append(sum(size_of(f) for f in group))
             open_tasks[name] += 1
         if not open_tasks[name]:

@@ -93,7 +93,7 @@ class View:
         self.tables: list[Table] = [table_of(b) for b in tree.blocks]
         self._types: dict[Binding, Types] = {}
         self._calls: dict[Frame, Types] = {}
-        self._frames: dict[str, tuple[Frame, int]] | None = None
+        self._frames: dict[str, list[tuple[Frame, int]]] | None = None
         self._depth = 0
         self._lines: dict[int, list[str]] = {}
 
@@ -117,24 +117,30 @@ class View:
         use = table.cursor.use if table.cursor is not None else Use(table.module, LATER, None)
         return Place(self, current, use)
 
-    def frames(self) -> dict[str, tuple[Frame, int]]:
-        """The file's classes and functions by dotted name, with their block; the last of a name counts."""
+    def frames(self) -> dict[str, list[tuple[Frame, int]]]:
+        """The file's classes and functions by dotted name, with their block; the last of a name counts.
+
+        A large class has several frames, one for each of its blocks (parse.py).
+        """
         if self._frames is None:
             self._frames = {}
             for number, table in enumerate(self.tables):
+                part = self.tree.blocks[number].part
                 for name, frame in table.frames.items():
-                    if name:
-                        self._frames[name] = (frame, number)
+                    if name and part and frame.parent is table.module and name in self._frames:
+                        self._frames[name].append((frame, number))
+                    elif name:
+                        self._frames[name] = [(frame, number)]
         return self._frames
 
     def owns(self, qualified: str) -> bool:
         """Whether the file defines that class or function."""
-        return self.frame(qualified) is not None
+        return bool(self.parts(qualified))
 
-    def frame(self, qualified: str) -> tuple[Frame, int] | None:
-        """The frame and block of a qualified name of this file."""
+    def parts(self, qualified: str) -> list[tuple[Frame, int]]:
+        """The frames and blocks of a qualified name of this file; more than one for a large class."""
         prefix = self.module + "."
-        return self.frames().get(qualified[len(prefix) :]) if qualified.startswith(prefix) else None
+        return self.frames().get(qualified[len(prefix) :], []) if qualified.startswith(prefix) else []
 
     # names -------------------------------------------------------------------------------------------------------
     def name(self, name: str, block: int, use: Use) -> Types:
@@ -297,12 +303,12 @@ class View:
     def _fixture(self, name: str) -> Types:
         """What a pytest fixture of the file gives."""
         found = self.frames().get(name)
-        if found is None or not isinstance(found[0].node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if not found or not isinstance(found[0][0].node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return ()
-        if "fixture" not in _decorator_names(found[0].node):
+        if "fixture" not in _decorator_names(found[0][0].node):
             return ()
         types = self.own_call(TypeRef(f"{self.module}.{name}", False)) or ()
-        yielded = elements(self.source, types) if found[0].yields else types
+        yielded = elements(self.source, types) if found[0][0].yields else types
         return awaited(self.source, yielded)
 
     def _decorated(self, place: Place, binding: Binding) -> Types:
@@ -323,10 +329,10 @@ class View:
 
     def own_call(self, function: TypeRef) -> Types | None:
         """What calling a function or class of the file gives; None when it is not the file's."""
-        found = self.frame(function.qualified)
-        if found is None:
+        found = self.parts(function.qualified)
+        if not found:
             return None
-        frame, block = found
+        frame, block = found[0]
         if frame.kind == "class":
             return (TypeRef(function.qualified),)
         known = self._calls.get(frame)
@@ -372,32 +378,33 @@ class View:
 
     def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
         """The attribute of a class of the file, inherited ones included; None when it is not the file's class."""
-        found = self.frame(owner.qualified)
-        if found is None or found[0].kind != "class":
+        found = self.parts(owner.qualified)
+        if not found or found[0][0].kind != "class":
             return None
         if self._depth >= _DEEPEST:
             return ()
         self._depth += 1
         try:
-            return self._own_attribute(found[0], found[1], owner, name)
+            return self._own_attribute(found, owner, name)
         finally:
             self._depth -= 1
 
-    def _own_attribute(self, frame: Frame, block: int, owner: TypeRef, name: str) -> Types:
-        in_body = frame.bindings.get(name)
-        if in_body and in_body[-1].kind == "def":
-            binding = in_body[-1]
+    def _own_attribute(self, parts: list[tuple[Frame, int]], owner: TypeRef, name: str) -> Types:
+        in_body = [(number, b) for part, number in parts for b in part.bindings.get(name, ())]
+        if in_body and in_body[-1][1].kind == "def":
+            number, binding = in_body[-1]
             node = binding.node
-            assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            function = TypeRef(f"{self.module}.{frame.name}.{name}", False, (), owner)
+            assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and binding.inner is not None
+            function = TypeRef(f"{self.module}.{binding.inner.name}", False, (), owner)
             if not _PROPERTIES.isdisjoint(_decorator_names(node)) or "setter" in _decorator_names(node):
                 return self.own_call(function) or ()
-            decorated = self.types(block, binding)
+            decorated = self.types(number, binding)
             return (function,) if decorated and not decorated[0].instance else decorated
-        bound = [*(in_body or ()), *(frame.attributes.get(name) or ())]
-        types = tuple(dict.fromkeys(t for b in bound for t in self.types(block, b)))
+        bound = in_body + [(number, b) for part, number in parts for b in part.attributes.get(name, ())]
+        types = tuple(dict.fromkeys(t for number, b in bound for t in self.types(number, b)))
         if types or bound:
             return types
+        frame, block = parts[0]
         for base in self.class_bases(frame, block):
             inherited = replace(base, instance=owner.instance, receiver=None)
             place = Place(self, block, Use(frame, LATER, None))

@@ -1,7 +1,7 @@
 """Error-tolerant reading of a file that is being typed: the expression before the cursor and a tree of the rest.
 
-A file is cut into *blocks*, the statements that start in column 0.  Each block is parsed alone and remembered by its
-text, so a keystroke parses one block and a fault stays inside its block.  The statement at the cursor is completed
+A file is cut into *blocks*, the statements that start in column 0 (and the members of large classes).  Each block is
+parsed alone and remembered by its text, so a keystroke parses one block and a fault stays inside its block.  The statement at the cursor is completed
 (``ax = fig.add(x=[df.`` becomes ``ax = fig.add(x=[df.<cursor>])``) so that everything around the cursor, even with
 open brackets and an open ``try``, reads like finished code; ``MARK`` is the name put at the cursor.
 """
@@ -9,6 +9,7 @@ open brackets and an open ``try``, reads like finished code; ``MARK`` is the nam
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import warnings
 from collections import OrderedDict
@@ -24,7 +25,7 @@ MARK = "__octod_cursor__"
 
 # More text than this is generated data: the deepest parse of such files is not worth a keystroke.
 LARGEST = 2_000_000
-_REMEMBERED = 4096
+_REMEMBERED = 400_000  # characters of blocks whose trees are kept; a tree takes some 100 times its text
 _MENDS = 8
 
 _STRINGS = r'''
@@ -39,6 +40,12 @@ _BLOCK = re.compile(
           | \n(?=[\s)\]}}\#]|\Z|(?:else|elif|except|finally)\b) )++ \n? | \n""",
     re.VERBOSE,
 )
+LARGE_CLASS = 6_000  # characters; a smaller class is parsed as fast as it is cut up
+_CLASS = re.compile(r"(?:@[^\n]*\n)*class[ \t]+(\w+)[^\n]*:[ \t]*(?:\#[^\n]*)?\n")
+_INDENTED = re.compile(r"\n([ \t]+)(?=[^\s\#])")
+_DECORATOR = re.compile(r"[ \t]*@")
+_DEFINITION = re.compile(r"^[ \t]*(?:def|class|async)\b", re.MULTILINE)
+_MEMBER = re.compile(r"[ \t]*(?:@|def\b|class\b|async\b)")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _COMPOUND = frozenset({"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "def", "class", "match", "case"})
 # What stands before a clause so that it parses alone.
@@ -62,10 +69,15 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A parsed block at its place: ``start`` (code points) is where it begins in the file."""
+    """A parsed block at its place: ``start`` (code points) is where it begins in the file.
+
+    The members of a large class are blocks of their own, parsed as a class of that name with this member alone:
+    ``part`` is true for all of them but the first, and their text has one line more than the file (the class's).
+    """
 
     parsed: Parsed
     start: int
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,15 +120,16 @@ def parse_at(text: str, offset: int) -> Cursor:
     offset = max(0, min(offset, len(text)))
     plain = _plain_line_ends(text)
     spans = _spans(plain)
-    number = next((i for i, (_, end) in enumerate(spans) if offset < end), len(spans) - 1)
-    start, end = spans[number] if spans else (0, 0)
+    number = next((i for i, (_, end, _) in enumerate(spans) if offset < end), len(spans) - 1)
+    start, end, owner = spans[number] if spans else (0, 0, "")
     found = scan(plain, start, offset)
     blocks: list[Block] = []
-    for i, (a, b) in enumerate(spans):
+    for i, (a, b, prefix) in enumerate(spans):
         if i == number:
-            blocks.append(Block(_parse_current(plain, found, start, end, offset), a))
+            parsed = _parse_current(plain, found, start, end, offset, owner)
         else:
-            blocks.append(Block(_parse(plain[a:b]), a))
+            parsed = _parse(prefix + plain[a:b])
+        blocks.append(Block(parsed, a, bool(prefix)))
     tree = Tree(tuple(blocks), number if spans else -1)
     return Cursor(
         text=text,
@@ -136,7 +149,7 @@ def parse_at(text: str, offset: int) -> Cursor:
 def parse_text(text: str) -> Tree:
     """The tree of a text without a cursor; statements that do not parse are left out."""
     plain = _plain_line_ends(text)
-    return Tree(tuple(Block(_parse(plain[a:b]), a) for a, b in _spans(plain)))
+    return Tree(tuple(Block(_parse(prefix + plain[a:b]), a, bool(prefix)) for a, b, prefix in _spans(plain)))
 
 
 def parse_file(text: str) -> tuple[Tree | None, str]:
@@ -176,39 +189,74 @@ def _plain_line_ends(text: str) -> str:
     return " " + text[1:] if text.startswith("\ufeff") else text
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of the blocks; together they are the whole text."""
+Span = tuple[int, int, str]  # start, end, and what is put before a member of a large class so that it parses alone
+
+
+def _spans(text: str) -> list[Span]:
+    """Where the blocks are; together they are the whole text."""
     if len(text) > LARGEST:
-        return [(0, len(text))]
+        return [(0, len(text), "")]
+    spans: list[Span] = []
+    for start, end in _joined(text, _BLOCK, 0, len(text)):
+        if end - start > LARGE_CLASS and (header := _CLASS.match(text, start, end)):
+            spans += _members(text, start, end, header)
+        else:
+            spans.append((start, end, ""))
+    return spans
+
+
+def _joined(text: str, pattern: re.Pattern[str], begin: int, stop: int) -> list[tuple[int, int]]:
+    """The pattern's matches, decorators joined to what they decorate."""
     spans: list[tuple[int, int]] = []
     decorators = -1
-    for match in _BLOCK.finditer(text):
+    for match in pattern.finditer(text, begin, stop):
         start, end = match.span()
         if decorators >= 0:
             start, decorators = decorators, -1
-        if text.startswith("@", start) and not _has_definition(text, start, end) and end < len(text):
+        if _DECORATOR.match(text, start) and end < stop and not _DEFINITION.search(text, start, end):
             decorators = start
             continue
         spans.append((start, end))
     if decorators >= 0:
-        spans.append((decorators, len(text)))
+        spans.append((decorators, stop))
     return spans
 
 
-_DEFINITION = re.compile(r"^(?:def|class|async)\b", re.MULTILINE)
+def _members(text: str, start: int, end: int, header: re.Match[str]) -> list[Span]:
+    """A large class as its head (up to the first method) and its members."""
+    body = _INDENTED.search(text, header.end() - 1, end)
+    if body is None:
+        return [(start, end, "")]
+    spans: list[Span] = []
+    for a, b in _joined(text, _member_pattern(body[1]), start, end):
+        if not spans or (len(spans) == 1 and not _MEMBER.match(text, a)):
+            spans = [(start, b, "")]
+        else:
+            spans.append((a, b, f"class {header[1]}:\n"))
+    return spans
 
 
-def _has_definition(text: str, start: int, end: int) -> bool:
-    return _DEFINITION.search(text, start, end) is not None
+@lru_cache(maxsize=16)
+def _member_pattern(indent: str) -> re.Pattern[str]:
+    """Like ``_BLOCK``, for what stands at this indentation."""
+    here = re.escape(indent)
+    return re.compile(
+        rf"""(?: [^"'\#\n\\]++ | \\[\s\S]? | \#[^\n]*+ | {_STRINGS} | ["']
+              | \n(?!{here}[^\s)\]}}\#]) | \n(?={here}(?:else|elif|except|finally)\b) )++ \n? | \n""",
+        re.VERBOSE,
+    )
 
 
 _memory: OrderedDict[str, Parsed] = OrderedDict()
+_remembered = 0
 
 
 def _remember(parsed: Parsed) -> Parsed:
+    global _remembered
     _memory[parsed.text] = parsed
-    if len(_memory) > _REMEMBERED:
-        _memory.popitem(last=False)
+    _remembered += len(parsed.text)
+    while _remembered > _REMEMBERED and len(_memory) > 1:
+        _remembered -= len(_memory.popitem(last=False)[0])
     return parsed
 
 
@@ -222,9 +270,16 @@ def _parse(text: str) -> Parsed:
 
 
 def _statements(text: str) -> list[ast.stmt]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text).body
+    # A tree is many new objects without cycles: looking for garbage meanwhile can take longer than parsing.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text).body
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _try(text: str) -> Parsed | None:
@@ -291,17 +346,17 @@ def _open_try(lines: list[str], before: int) -> str | None:
 # the block with the cursor -----------------------------------------------------------------------------------------
 
 
-def _parse_current(text: str, found: Scan, start: int, end: int, offset: int) -> Parsed:
+def _parse_current(text: str, found: Scan, start: int, end: int, offset: int, prefix: str) -> Parsed:
     """The block from ``start`` to ``end`` with ``MARK`` at the cursor."""
     if found.inside:
-        return _parse(text[start:end])
-    before = text[start : found.statement]
+        return _parse(prefix + text[start:end])
+    before = prefix + text[start : found.statement]
     after_name = offset
     while after_name < end and (text[after_name].isalnum() or text[after_name] == "_"):
         after_name += 1
     rest = text[after_name:end]
     if rest.strip():
-        as_is = text[start : found.name_start] + MARK + rest
+        as_is = prefix + text[start : found.name_start] + MARK + rest
         if (parsed := _try(as_is)) is not None:
             return parsed
         line_end = rest.find("\n")

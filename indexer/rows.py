@@ -16,8 +16,19 @@ from typing import Any, Literal
 from octod.core.symbols import LibraryId, Parameter, ParameterKind, Scope, Symbol, SymbolKind
 from octod.indexer.docstrings import summary
 
-__all__ = ["MOST_SYMBOLS", "Row", "SearchText", "StoredSymbols", "decode_row", "encode_scope", "search_texts"]
+__all__ = [
+    "MOST_SYMBOLS",
+    "NAME_MARK",
+    "Row",
+    "SearchText",
+    "StoredSymbols",
+    "decode_row",
+    "encode_scope",
+    "name_words",
+    "search_texts",
+]
 
+NAME_MARK = "zq"  # begins no English word
 MOST_SYMBOLS = 4_096  # of one scope that search can tell apart
 _LEVEL = 4  # of zlib: 3 is 2 % larger, 6 takes twice as long
 
@@ -173,10 +184,20 @@ def search_texts(scope: Scope) -> tuple[SearchText, ...]:
     return tuple(found)
 
 
+def name_words(name: str) -> list[str]:
+    """The words of a name in lower case: ``DataFrame`` gives data and frame, ``read_csv`` read and csv."""
+    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+", name)] or [name.lower()]
+
+
 def _words(name: str) -> str:
-    """A name with its parts: ``DataFrame`` gives ``DataFrame Data Frame``, ``read_csv`` is split by the tokenizer."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+", name)
-    return f"{name} {' '.join(parts)}" if len(parts) > 1 and "_" not in name else name
+    """A name as search reads it: itself, its words, and each again with a mark that says it is of a name.
+
+    The marks do what a column filter would, at a third of the space.
+    """
+    words = name_words(name)
+    whole = "".join(words)
+    marked = [NAME_MARK + word for word in dict.fromkeys([whole, *words])]
+    return " ".join([name, *(words if len(words) > 1 and "_" not in name else ()), *marked])
 
 
 def _deflated(value: object) -> bytes:

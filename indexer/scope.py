@@ -15,7 +15,7 @@ from octod.core.symbols import CallSite, LibraryId, Scope
 from octod.indexer.bindings import table_of
 from octod.indexer.extract_class import class_scopes
 from octod.indexer.features import Trail, receiver_text, surroundings
-from octod.indexer.frames import Call
+from octod.indexer.frames import Call, Frame
 from octod.indexer.infer import Types
 from octod.indexer.lookup import LayeredSource, ScopeSource, Target, TypeRef, find_member, refresh, resolve
 from octod.indexer.names import Place, View, absolute_module
@@ -99,7 +99,7 @@ def receiver_at(source: ScopeSource, cursor: Cursor, module: str = "", package: 
     if not cursor.receiver:
         return Receiver((), "", False, (), source)
     found = _receiver_types(view, cursor)
-    types = tuple(t for t in found if t.known)
+    types = tuple({(t.qualified, t.instance): t for t in reversed(found) if t.known}.values())[::-1]
     own = {t.qualified for t in types if view.owns(t.qualified)}
     types = tuple(t for t in types if t.qualified in own or _listable(source, t))
     unknown = tuple(t.qualified for t in found if t.qualified.endswith("()"))
@@ -382,23 +382,30 @@ def _own_scopes(view: View, wanted: set[str]) -> dict[str, Scope]:
     left = list(wanted)
     while left:
         qualified = left.pop()
-        placed = view.frame(qualified)
-        if qualified in found or placed is None or not isinstance(placed[0].node, ast.ClassDef):
+        parts = view.parts(qualified)
+        if qualified in found or not parts or parts[0][0].kind != "class":
             continue
-        frame, block = placed
-        text = view.tree.blocks[block].parsed.text
-        reading = Reading(view.module, text.split("\n"), view.package, False, (3, 99))
-        outer = qualified.rpartition(".")[0]
-        try:
-            _, scopes = class_scopes(
-                reading, placed[0].node, outer=outer, file="", library=LibraryId("", "", ""), public=True, known_fields={}
-            )
-        except (RecursionError, ValueError, IndexError):
-            continue
-        bases = view.class_bases(frame, block)
-        found[qualified] = replace(scopes[0], bases=tuple(b.qualified for b in bases))
-        left += [b.qualified for b in bases if view.owns(b.qualified)]
+        made = [scope for frame, block in parts if (scope := _own_scope(view, frame, block, qualified)) is not None]
+        if made:
+            bases = view.class_bases(*parts[0])
+            symbols = {name: symbol for scope in made for name, symbol in scope.symbols.items()}
+            found[qualified] = replace(made[0], symbols=symbols, bases=tuple(b.qualified for b in bases))
+            left += [b.qualified for b in bases if view.owns(b.qualified)]
     return found
+
+
+def _own_scope(view: View, frame: Frame, block: int, qualified: str) -> Scope | None:
+    if not isinstance(frame.node, ast.ClassDef):
+        return None
+    reading = Reading(view.module, view.lines(block), view.package, False, (3, 99))
+    outer = qualified.rpartition(".")[0]
+    try:
+        _, scopes = class_scopes(
+            reading, frame.node, outer=outer, file="", library=LibraryId("", "", ""), public=True, known_fields={}
+        )
+    except (RecursionError, ValueError, IndexError):
+        return None
+    return scopes[0]
 
 
 def _around(view: View, cursor: Cursor) -> list[tuple[int, Call]]:
@@ -428,8 +435,8 @@ def _is_any(view: View, block: int, call: Call, wanted: set[tuple[str, bool]]) -
 
 def _statement_line(view: View, cursor: Cursor) -> int:
     """The cursor's line within its block, from 1."""
-    start = view.tree.blocks[view.tree.current].start
-    return cursor.text.count("\n", start, cursor.offset) + 1
+    block = view.tree.blocks[view.tree.current]
+    return cursor.text.count("\n", block.start, cursor.offset) + 1 + block.part
 
 
 def _owner(view: View, place: Place, call: Call) -> TypeRef | None:

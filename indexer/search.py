@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from octod.core.symbols import LibraryId, Scope, Symbol
+from octod.indexer.rows import NAME_MARK, name_words
 from octod.indexer.store import Index
 
 __all__ = ["Hit", "match_query", "search"]
 
 _MOST_HOPS = 6  # aliases followed; real packages need three
+_CANDIDATES = 300  # symbols looked at of those whose name has every word
+_FINALISTS = 60  # of them whose public path is worked out
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +28,75 @@ class Hit:
     score: float
 
 
-def match_query(words: str) -> str:
-    """An FTS5 query in which every word must start something; empty when there are no words."""
-    parts = re.findall(r"\w+", words.replace("_", " "))
-    return " ".join(f'"{part}"*' for part in parts[:8])
+def match_query(words: str, mark: str = "") -> str:
+    """An FTS5 query in which every word must start something (of a name, with its mark); empty without words."""
+    parts = re.findall(r"[^\W_]+", words)
+    return " ".join(f'"{mark}{part}"*' for part in parts[:8])
 
 
-def search(index: Index, words: str, limit: int = 20) -> list[Hit]:
+def search(index: Index, words: str, limit: int = 20, popularity: Callable[[str], float] | None = None) -> list[Hit]:
     """Symbols whose name, path or docstring has words that start with those given; each symbol once.
 
-    A name equal to what was asked comes first, and shorter public names come before longer ones.
+    What is named so comes before what is only described so, an equal name first, then by ``popularity`` of the
+    qualified name (0 or more; default: how often installed code calls it), then shorter public names.
     """
     query = match_query(words)
     if not query or limit < 1:
         return []
-    wanted = words.strip().lower()
+    asked = "".join(re.findall(r"[^\W_]+", words)).lower()
+    candidates = index.matches(match_query(words, NAME_MARK), _CANDIDATES)
+    if len(candidates) < _CANDIDATES:
+        candidates += index.matches(query, max(3 * limit, 60))
+    fits: dict[tuple[str, str], tuple[float, Scope]] = {}
+    for scope, name, rank in candidates:
+        fits.setdefault((scope.qualified, name), (_fit(asked, words, scope.qualified, name) - 0.2 * rank, scope))
+    finalists = sorted(fits.items(), key=lambda item: -item[1][0])[: max(_FINALISTS, 2 * limit)]
+    known = popularity or _called(index)
     found: dict[str, Hit] = {}
-    for scope, name, rank in index.matches(query, max(limit * 10, 200)):
-        symbol = scope.symbols.get(name)
-        if symbol is None:
-            continue
-        target, owner = _followed(index, scope, symbol)
+    for (_, name), (fit, scope) in finalists:
+        target, owner = _followed(index, scope, scope.symbols[name])
         qualified = _shortest(index, target)
-        score = -rank
-        lowered = qualified.lower()
-        if name.lower() == wanted or lowered == wanted:
-            score += 40.0
-        elif lowered.endswith(f".{wanted}") or lowered.startswith(wanted):
-            score += 20.0
-        score -= 1.5 * qualified.count(".") + 0.05 * len(qualified)
-        shown = target_symbol if (target_symbol := _symbol(index, target)) is not None else symbol
+        shown = _symbol(index, target) or scope.symbols[name]
+        calls = max(known(qualified), known(target))
+        score = fit + 4.0 * math.log1p(calls) - 1.5 * qualified.count(".") - 0.02 * len(qualified)
         if qualified not in found or found[qualified].score < score:
             found[qualified] = Hit(qualified, shown, owner.library, score)
     ordered = sorted(found.values(), key=lambda hit: (-hit.score, hit.qualified))
     return ordered[:limit]
+
+
+def _fit(asked: str, words: str, path: str, name: str) -> float:
+    """How well a name fits what was asked: equal, beginning so, made of the words, in a place so called."""
+    parts = name_words(name)
+    whole = "".join(parts)
+    wanted = [word.lower() for word in re.findall(r"[^\W_]+", words)]
+    in_path = set(path.lower().replace("_", ".").split("."))
+    score = sum(6.0 for word in wanted if any(part.startswith(word) for part in parts))
+    score += sum(4.0 for word in wanted if word in in_path)
+    if whole == asked or f"{path}.{name}".lower().endswith(words.strip().lower()):
+        score += 20.0
+    elif whole.startswith(asked):
+        score += 6.0
+    return score - 1.0 * len(parts) - path.count(".")
+
+
+def _called(index: Index) -> Callable[[str], float]:
+    """How often a qualified name is called in what was mined; 0 for all where nothing was."""
+    from octod.indexer.usage import decode
+
+    known: dict[str, Mapping[str, int]] = {}
+
+    def members(receiver: str) -> Mapping[str, int]:
+        if receiver not in known:
+            data = index.usage(receiver)
+            known[receiver] = decode(data).members if data else {}
+        return known[receiver]
+
+    def count(qualified: str) -> float:
+        receiver, _, name = qualified.rpartition(".")
+        return float(members(receiver).get(name, 0) + members(f"{receiver}()").get(name, 0))
+
+    return count
 
 
 def _followed(index: Index, scope: Scope, symbol: Symbol) -> tuple[str, Scope]:

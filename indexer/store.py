@@ -20,7 +20,7 @@ from typing import Literal, Self
 
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Scope
-from octod.indexer.database import key_of, locked, open_database, parents
+from octod.indexer.database import damage_mark, key_of, locked, open_database, parents
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import merge_stub
 from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, encode_scope, search_texts
@@ -34,28 +34,29 @@ class Index:
     """One environment's index; safe to share between threads.
 
     ``rebuilt`` says that opening replaced a damaged or foreign file by an empty one; ``damaged`` that reading met
-    bytes that cannot be right, so the index should be built again.
+    bytes that cannot be right: what is missing is answered as unknown, and the next build starts from nothing.
     """
 
-    def __init__(self, path: Path, *, docs: bool) -> None:
+    def __init__(self, path: Path, *, snapshot: bool = False) -> None:
         self.path = path
         self.damaged = False
-        self._docs = docs
+        self._snapshot = snapshot
         self._mutex = threading.RLock()
         self._scopes: OrderedDict[str, Scope | None] = OrderedDict()
         self._version: tuple[int, int] = (-1, -1)
         self._imports: Mapping[str, tuple[LibraryId, ...]] | None = None
+        self._generation: int | None = None
         self._connection, self.rebuilt = open_database(path)
 
     @classmethod
     def open(cls, path: Path | str) -> Index:
         """Open or create the index at ``path``.  Raises IndexProblem when it cannot be read or made."""
-        return cls(Path(path), docs=True)
+        return cls(Path(path))
 
     @classmethod
-    def open_bare(cls, path: Path | str) -> Index:
-        """Like ``open``, for readers that need no docstrings: scopes decode in about half the time."""
-        return cls(Path(path), docs=False)
+    def open_snapshot(cls, path: Path | str) -> Index:
+        """For reading many scopes in a row, as mining does: without docstrings, and blind to what is written later."""
+        return cls(Path(path), snapshot=True)
 
     def close(self) -> None:
         """Close the database; safe to call twice."""
@@ -108,7 +109,7 @@ class Index:
 
     def top_level(self, import_name: str) -> Scope | None:
         """The scope of a top-level import name, or None."""
-        return self.scope(import_name) if "." not in import_name else None
+        return None if "." in import_name else self.scope(import_name)
 
     def usage(self, receiver: str) -> bytes | None:
         """The merged usage of a receiver, as the usage module encoded it."""
@@ -142,8 +143,11 @@ class Index:
 
     @property
     def generation(self) -> int:
-        """A number that grows with each write, by whatever process."""
-        return int(self._all("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+        """A number that grows with each write, by whatever process; a snapshot's stays."""
+        if self._snapshot and self._generation is not None:
+            return self._generation
+        self._generation = int(self._all("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+        return self._generation
 
     def check(self) -> list[str]:
         """What is wrong with the file, by SQLite's own checks and by decoding every row; empty when it is sound."""
@@ -174,10 +178,7 @@ class Index:
             self._forget(connection, "SELECT id FROM files WHERE library = ?", (library,))
             connection.execute("DELETE FROM modules WHERE library = ?", (library,))
             self._insert(connection, library, str(distribution.root), rows, stamps)
-            names = [m for m in distribution.compiled if m]
-            connection.executemany(
-                "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for m in names for p in parents(m)]
-            )
+            self._put_modules(connection, library, distribution.compiled)
 
     def replace_files(
         self, distribution: Distribution, gone: Iterable[str], rows: Iterable[Row], stamps: Mapping[str, str]
@@ -194,9 +195,7 @@ class Index:
                 "SELECT qualified FROM scopes WHERE NOT flags & 1 AND file IN (SELECT id FROM files WHERE library = ?)",
                 (library,),
             ).fetchall()
-            connection.executemany(
-                "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for (m,) in modules for p in parents(m)]
-            )
+            self._put_modules(connection, library, [m for (m,) in modules])
 
     def remove_library(self, name: str) -> None:
         """Forget a library; nothing happens when it is not there."""
@@ -249,12 +248,12 @@ class Index:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.DatabaseError as error:
                 if "malformed" in str(error) or "not a database" in str(error):
-                    self.damaged = True
+                    self._hurt()
                     return []
                 raise self._problem(error) from error
 
     def _read(self, qualified: str) -> Scope | None:
-        docs = "s.docs" if self._docs else "x''"
+        docs = "x''" if self._snapshot else "s.docs"
         rows = self._all(
             f"SELECT s.flags, l.distribution, l.version, l.record, l.root, f.path, s.data, {docs} FROM scopes s"
             " JOIN files f ON f.id = s.file JOIN libraries l ON l.id = f.library"
@@ -268,10 +267,19 @@ class Index:
                 kind: Literal["class", "module"] = "class" if flags & 1 else "module"
                 scope = decode_row(qualified, kind, library, os.path.join(root, path), data, documented)
             except ValueError:
-                self.damaged = True
+                self._hurt()
                 continue
             found = scope if found is None else merge_stub([found], [scope])[0]
         return found if found is not None else self._namespace(qualified)
+
+    def _hurt(self) -> None:
+        """Remember damage beside the file: whoever opens it next, a build for one, makes it again."""
+        self.damaged = True
+        try:
+            if os.stat(self.path).st_ino == self._version[1]:  # not a file that took this one's place meanwhile
+                damage_mark(self.path).touch(0o600)
+        except OSError:
+            return
 
     def _namespace(self, qualified: str) -> Scope | None:
         """A module without a file of its own: a namespace package, or a compiled module of which nothing is known."""
@@ -288,6 +296,8 @@ class Index:
 
     def _refresh(self) -> None:
         """Forget what is cached when another process wrote, or replaced the file."""
+        if self._snapshot:
+            return
         try:
             inode = os.stat(self.path).st_ino
         except FileNotFoundError:
@@ -297,6 +307,7 @@ class Index:
             if self._version[1] not in (-1, inode):
                 self._connection.close()
                 self._connection, self.rebuilt = open_database(self.path)
+                self.damaged = False
                 version = (int(self._all("PRAGMA data_version")[0][0]), os.stat(self.path).st_ino)
             self._version = version
             self._forget_cached()
@@ -344,11 +355,15 @@ class Index:
                 [(base + t.ordinal, t.name, t.path, t.doc) for t in row.search],
             )
             if row.kind == "module":
-                connection.executemany(
-                    "INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", [(*p, library) for p in parents(row.qualified)]
-                )
+                self._put_modules(connection, library, [row.qualified])
         for path in stamps:
             file_id(path)
+
+    @staticmethod
+    def _put_modules(connection: sqlite3.Connection, library: int, modules: Iterable[str]) -> None:
+        """Make modules, and the packages above them, known as submodules."""
+        rows = [(parent, name, library) for module in modules for parent, name in parents(module)]
+        connection.executemany("INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", rows)
 
     def _forget(self, connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> None:
         """Delete the scopes of the files that a query names, first of all from search, whose rows have no content."""
@@ -359,7 +374,7 @@ class Index:
             try:
                 scope = decode_row(qualified, "module", LibraryId("", "", ""), "", data, docs)
             except ValueError:
-                self.damaged = True
+                self._hurt()
                 continue
             connection.executemany(
                 "INSERT INTO search (search, rowid, name, path, doc) VALUES ('delete', ?, ?, ?, ?)",
@@ -399,7 +414,7 @@ class Index:
         if "disk is full" in text or "disk I/O" in text:
             return IndexProblem(f"the index {self.path} cannot be written: {text}", "free some space and try again")
         if "malformed" in text or "not a database" in text:
-            self.damaged = True
+            self._hurt()
         if "readonly" in text or "unable to open" in text:
             return IndexProblem(f"the index {self.path} cannot be opened: {text}", "check the folder's permissions")
         return IndexProblem(f"the index {self.path} failed: {text}", "run: octod index --force")

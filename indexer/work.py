@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from octod.core.symbols import LibraryId, Scope
+from octod.indexer.added_docs import ADDED_DOCS, added_docs, with_added_docs
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import LARGEST_FILE, extract_module, merge_stub
 from octod.indexer.rows import Row, encode_scope
@@ -53,6 +54,7 @@ class Module:
     source: Path | None
     stub: Path | None
     docs_only: bool = False  # the source only lends docstrings to the stub (typeshed's stubs)
+    added: Path | None = None  # documents what is compiled (see added_docs)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -85,6 +87,7 @@ class MineTask:
     source: str
     files: tuple[Path, ...]
     index: Path
+    generation: int  # of the index when mining began: the API it reads does not change meanwhile
     mining: str
 
 
@@ -139,6 +142,10 @@ def modules(distribution: Distribution) -> list[Module]:
             for candidate in (lib.joinpath(*parts, "__init__.py"), lib.joinpath(*parts).with_suffix(".py")):
                 if candidate.is_file():
                     found[name] = replace(module, source=candidate, docs_only=True)
+    if distribution.library.distribution == "numpy":
+        for name, place in ADDED_DOCS.items():
+            if name in found:
+                found[name] = replace(found[name], added=distribution.root / place)
     return list(found.values())
 
 
@@ -176,22 +183,36 @@ def extract(task: Task) -> Extracted:
                 # What only this interpreter's source has need not exist in the environment's Python.
                 own = {s.qualified: s for s in scopes[0]}
                 merged = [_limited(s, own[s.qualified]) for s in merged if s.qualified in own]
-            rows += map(encode_scope, merged)
         elif scopes and not (module.docs_only and scopes[0][0].file == str(module.source)):
-            rows += map(encode_scope, scopes[0])
+            merged = scopes[0]
+        else:
+            continue
+        if module.added is not None:
+            text, _ = read_source(module.added, LARGEST_FILE)
+            merged = with_added_docs(merged, added_docs(text or ""))
+        rows += map(encode_scope, merged)
     return Extracted(tuple(rows), stamps, tuple(problems))
 
 
 def mine(task: MineTask) -> dict[str, bytes]:
     """Mine the files of a task: receiver key -> encoded usage."""
     mining = importlib.import_module(task.mining)
-    index = _index(str(task.index))
+    index = _index(task)
     return {key: mining.encode(usage) for key, usage in mining.mine(index, list(task.files)).items()}
 
 
-@cache
-def _index(path: str) -> Index:
-    return Index.open_bare(path)
+_opened: tuple[tuple[Path, int, int], Index] | None = None
+
+
+def _index(task: MineTask) -> Index:
+    """The index a task reads, kept open from task to task."""
+    global _opened
+    key = (task.index, task.index.stat().st_ino, task.generation)
+    if _opened is None or _opened[0] != key:
+        if _opened is not None:
+            _opened[1].close()
+        _opened = key, Index.open_snapshot(task.index)
+    return _opened[1]
 
 
 def read_source(path: Path, largest: int) -> tuple[str | None, str]:

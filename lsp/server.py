@@ -37,6 +37,8 @@ Json = dict[str, Any]
 
 # Seconds an editor waits: the first menu may find a daemon that starts, later ones must not make typing wait.
 _FIRST, _MENU, _GHOST, _OTHER, _WARM = 1.0, 0.3, 0.5, 1.0, 10.0
+# Seconds a question waits for the client's settings: asked without them, it may start the index of another environment.
+_SETTLE = 1.0
 _DEBOUNCE = 0.03  # seconds without a change before the daemon prepares for the cursor
 
 
@@ -97,6 +99,8 @@ class Server:
         self._python = _python_of(dig(initialize, "initializationOptions"))
         self._roots = _roots_of(initialize)
         self._quick = False  # a menu has been answered on this connection
+        self._settled = asyncio.Event()  # the client's settings are known
+        asyncio.get_running_loop().call_later(_SETTLE, self._settled.set)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._warming: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -211,12 +215,13 @@ class Server:
     async def initialized(self, params: types.InitializedParams) -> None:
         """The session begins: find or start the daemon, ask for settings and their changes."""
         self._link.wake()
+        await self._ask_settings()
+        self._settled.set()
         if dig(self._capabilities, "workspace", "didChangeConfiguration", "dynamicRegistration"):
             registration = types.Registration("octod-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION)
             await self._try(
                 self.pygls.client_register_capability_async(types.RegistrationParams([registration]))
             )
-        await self._ask_settings()
 
     async def configuration_changed(self, params: types.DidChangeConfigurationParams) -> None:
         """didChangeConfiguration: the settings are in it, or they are asked for."""
@@ -231,6 +236,7 @@ class Server:
     async def _ask(self, kind: type, method: str, snapshot: Snapshot, params: Json, deadline: float) -> Any:
         """The daemon's answer of that kind, None for nothing to say; raises _Unanswered."""
         try:
+            await self._settled.wait()
             data = await self._link.ask(method, params, deadline, self._document(snapshot))
         except NoAnswer as error:
             raise _Unanswered from error
@@ -277,14 +283,17 @@ class Server:
             return
         if (older := self._warming.pop(snapshot.uri, None)) is not None:
             older.cancel()
-        work = self._link.ask("warm", {"offset": snapshot.cursor}, _WARM, self._document(snapshot))
-        task = self._warming[snapshot.uri] = asyncio.create_task(self._try(work))
+        task = self._warming[snapshot.uri] = asyncio.create_task(self._try(self._prepare(snapshot)))
 
         def ended(done: asyncio.Task[None]) -> None:
             if self._warming.get(snapshot.uri) is done:
                 del self._warming[snapshot.uri]
 
         task.add_done_callback(ended)
+
+    async def _prepare(self, snapshot: Snapshot) -> None:
+        await self._settled.wait()
+        await self._link.ask("warm", {"offset": snapshot.cursor}, _WARM, self._document(snapshot))
 
     def _told(self, method: str, params: Json) -> None:
         if method == "progress":

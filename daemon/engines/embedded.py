@@ -113,6 +113,11 @@ class EmbeddedEngine:
                 self._failed = error
                 if not self._opened:
                     return
+            except (OSError, ValueError) as error:  # no process to be had, or no JSON: another worker may do better
+                _log.warning("engine: %s: %s", type(error).__name__, error)
+                self._failed = EngineProblem(f"the engine cannot run: {error}", "see `octod logs`")
+                if not self._opened:
+                    return
             if time.monotonic() - began > LONG_UP:
                 pause = 0.0
             await asyncio.sleep(pause)

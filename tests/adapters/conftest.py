@@ -48,26 +48,32 @@ def card(base: BaseModel) -> Card:
     return Card(FOLDS, base.name, base.weights_hash, base.tokenizer_hash, created="2025-01-01T00:00:00+00:00")
 
 
+def random_adapter(base: BaseModel, folder: Path, rank: int, seed: int) -> Path:
+    """Write the two files of an adapter of noise that fits the base."""
+    rng = np.random.default_rng(seed)
+    shapes = base_shapes(base.config())
+    factors = {}
+    for layer in range(shapes["layers"][0]):
+        for module in MODULES:
+            outputs, inputs = shapes[module]
+            part = "self_attn" if module in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
+            a = rng.normal(size=(rank, inputs)).astype(np.float32)
+            b = rng.normal(size=(outputs, rank)).astype(np.float32)
+            factors[f"model.layers.{layer}.{part}.{module}"] = (a, b)
+    mixture.write(factors, folder, base_name=base.name)
+    return folder
+
+
 @pytest.fixture
 def adapter_folder(tmp_path: Path, base: BaseModel) -> Callable[..., Path]:
-    """A function (rank, seed) -> folder with the two files of a random adapter."""
+    """A function (rank, seed) -> folder with the two files of a random adapter for the tiny base."""
+    return lambda rank=4, seed=0: random_adapter(base, tmp_path / f"made-{rank}-{seed}", rank, seed)
 
-    def make(rank: int = 4, seed: int = 0) -> Path:
-        rng = np.random.default_rng(seed)
-        shapes = base_shapes(base.config())
-        factors = {}
-        for layer in range(shapes["layers"][0]):
-            for module in MODULES:
-                outputs, inputs = shapes[module]
-                part = "self_attn" if module[0] in "qkvo" else "mlp"
-                a = rng.normal(size=(rank, inputs)).astype(np.float32)
-                b = rng.normal(size=(outputs, rank)).astype(np.float32)
-                factors[f"model.layers.{layer}.{part}.{module}"] = (a, b)
-        folder = tmp_path / f"made-{rank}-{seed}"
-        mixture.write(factors, folder, base_name=base.name)
-        return folder
 
-    return make
+@pytest.fixture
+def adapter_like(tmp_path: Path) -> Callable[[BaseModel], Path]:
+    """A function (base) -> folder with a random adapter of that base's shape."""
+    return lambda base: random_adapter(base, tmp_path / "noise", 2, 0)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +86,9 @@ def real_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
 
     torch.set_num_threads(1)  # the model is so small that threads only wait for each other
     folder = tmp_path_factory.mktemp("real") / "random-llama"
-    texts = [folds.usage(number) for number in range(20)] + ["folds.fold(paper, times=1)\nfolds.Sheet(width)\n"] * 9
+    texts = [folds.usage(number) for number in range(20)] + [
+        "folds.fold(paper, times=1)\nfolds.Sheet(width)\n"
+    ] * 9
     save_tokenizer(train_tokenizer(texts, 700), folder, 512)
     torch.manual_seed(0)
     wide = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "vocab_size": 700}

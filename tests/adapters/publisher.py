@@ -22,7 +22,13 @@ def main(folder: Path, seed: int) -> None:
     with Registry.open(Paths.of()) as registry:
         print("ready", flush=True)
         while True:
-            card = Card(LibraryId("folds", f"1.{rng.randrange(10**9)}", ""), "tiny", "w", "t", created=str(rng.random()))
+            card = Card(
+                LibraryId("folds", f"1.{rng.randrange(10**9)}", ""),
+                "tiny",
+                "w",
+                "t",
+                created=str(rng.random()),
+            )
             registry.publish(rng.choice(sources), card)
             if rng.random() < 0.5:
                 registry.remove(rng.choice(registry.adapters()).name)

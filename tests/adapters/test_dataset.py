@@ -27,7 +27,9 @@ def test_a_call_gives_its_member_and_its_arguments(tmp_path: Path) -> None:
     """The prompt ends after the dot or after the bracket; signatures are those the index shows there."""
     path = tmp_path / "a.py"
     path.write_text("import folds\nx = 1\nif x:\n    y = folds.fold(x, times=2)\nz = 3\n")
-    member, arguments = sorted(made([path], replace(Plain, suffix=1)).train, key=lambda s: s.kind, reverse=True)
+    member, arguments = sorted(
+        made([path], replace(Plain, suffix=1)).train, key=lambda s: s.kind, reverse=True
+    )
     assert ("member", "arguments") == (member.kind, arguments.kind)
     assert "import folds\nx = 1\nif x:\n" == member.prompt.before == arguments.prompt.before
     assert ("    y = folds.", "fold(x, times=2)") == (member.prompt.line, member.completion)
@@ -109,7 +111,10 @@ def test_excluded_sources_are_not_read(tmp_path: Path) -> None:
 
 def test_measured_sources_give_samples_apart(tmp_path: Path) -> None:
     """Every site of them, with the context that the trained sources' counts give, and none to train on."""
-    trained, apart = folds.write_usage(tmp_path / "kept", 6)[:4], folds.write_usage(tmp_path / "measured", 6)[4:]
+    trained, apart = (
+        folds.write_usage(tmp_path / "kept", 6)[:4],
+        folds.write_usage(tmp_path / "measured", 6)[4:],
+    )
     data = made(trained, Plain, measured=[Source("elsewhere", tuple(apart))])
     assert {"elsewhere"} == {s.source for s in data.other_sources}
     assert 2 * 8 * 2 == len(data.other_sources)

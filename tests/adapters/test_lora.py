@@ -13,7 +13,7 @@ import pytest
 from octod.adapters import mixture
 from octod.adapters.dataset import DataSet, Plan, Source, build
 from octod.adapters.identity import BaseModel
-from octod.adapters.lora import Hyperparameters, Step, idle_cores, load_base, train
+from octod.adapters.lora import Hyperparameters, Step, _batch, idle_cores, load_base, train
 from octod.adapters.prompt import encode_prompt, load_tokenizer
 from octod.adapters.verify import check_folder
 from octod.core.errors import TrainingProblem
@@ -33,7 +33,9 @@ def data(tmp_path: Path) -> DataSet:
 def test_loss_falls_and_the_adapter_is_sound(data: DataSet, real_base: BaseModel, tmp_path: Path) -> None:
     """Forty steps on a random base; the folder passes the registry's checks with that base's shapes."""
     steps: list[Step] = []
-    outcome = train(real_base, data.train, tmp_path, parameters=replace(SHORT, steps=40, rate=2e-2), progress=steps.append)
+    outcome = train(
+        real_base, data.train, tmp_path, parameters=replace(SHORT, steps=40, rate=2e-2), progress=steps.append
+    )
     assert 40 == outcome.steps == len(steps)
     assert outcome.loss < steps[0].loss - 0.4
     assert [s.share for s in steps] == sorted(s.share for s in steps)
@@ -46,7 +48,9 @@ def test_peft_and_octod_apply_the_adapter_alike(data: DataSet, real_base: BaseMo
     import torch
     from peft import PeftModel
 
-    warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers 5 for names that it is about to drop
+    warnings.simplefilter(
+        "ignore", FutureWarning
+    )  # peft asks transformers 5 for names that it is about to drop
     outcome = train(real_base, data.train, tmp_path, parameters=replace(SHORT, steps=5))
     tokenizer = load_tokenizer(real_base.folder / "tokenizer.json")
     ids = torch.tensor([encode_prompt(tokenizer, data.train[0].prompt, 200)])
@@ -57,12 +61,16 @@ def test_peft_and_octod_apply_the_adapter_alike(data: DataSet, real_base: BaseMo
         for module, (a, b) in mixture.stack([(mixture.load(outcome.folder), 1.0)]).items():
             parameters[f"{module}.weight"] += torch.from_numpy(b @ a)
         mixed = own(input_ids=ids).logits
-        peft = PeftModel.from_pretrained(load_base(real_base.folder), str(outcome.folder))(input_ids=ids).logits
+        peft = PeftModel.from_pretrained(load_base(real_base.folder), str(outcome.folder))(
+            input_ids=ids
+        ).logits
     np.testing.assert_allclose(peft.numpy(), mixed.numpy(), atol=1e-4)
     assert 1e-3 < (mixed - plain).abs().max().item()
 
 
-def test_interrupted_training_goes_on_from_its_checkpoint(data: DataSet, real_base: BaseModel, tmp_path: Path) -> None:
+def test_interrupted_training_goes_on_from_its_checkpoint(
+    data: DataSet, real_base: BaseModel, tmp_path: Path
+) -> None:
     """Stopped after six steps and continued: the same matrices as without the interruption."""
     whole = train(real_base, data.train, tmp_path / "whole", parameters=replace(SHORT, steps=12))
     eager = replace(SHORT, steps=12, checkpoint_seconds=-1.0)
@@ -75,7 +83,11 @@ def test_interrupted_training_goes_on_from_its_checkpoint(data: DataSet, real_ba
         train(real_base, data.train, tmp_path / "cut", parameters=eager, progress=interrupt)
     numbers: list[int] = []
     resumed = train(
-        real_base, data.train, tmp_path / "cut", parameters=eager, progress=lambda step: numbers.append(step.number)
+        real_base,
+        data.train,
+        tmp_path / "cut",
+        parameters=eager,
+        progress=lambda step: numbers.append(step.number),
     )
     assert list(range(7, 13)) == numbers
     expected, actual = mixture.load(whole.folder), mixture.load(resumed.folder)
@@ -142,21 +154,21 @@ def test_training_that_diverges_is_told(
     assert not (tmp_path / "adapter").exists()
 
 
-def test_every_sample_is_seen_once_an_epoch(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_sample_is_seen_once_an_epoch(data: DataSet) -> None:
     """Buckets lose and repeat nothing, whatever the number of samples."""
-    from octod.adapters.lora import _batch
-
     for count in (1, 8, 37, 300):
-        examples = [([n] * (1 + n % 7), (0, 1)) for n in range(count)]
+        samples = [replace(data.train[0], completion="x" * (n % 7), member=str(n)) for n in range(count)]
         parameters = replace(SHORT, batch=8)
         per_epoch = -(-count // 8)
         for epoch in range(2):
             steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
-            seen = [ids[0] for step in steps for ids, _ in _batch(examples, step, parameters)]
+            seen = [int(sample.member) for step in steps for sample in _batch(samples, step, parameters)]
             assert list(range(count)) == sorted(seen)
 
 
-def test_samples_without_text_after_the_cursor_train_too(real_base: BaseModel, tmp_path: Path, data: DataSet) -> None:
+def test_samples_without_text_after_the_cursor_train_too(
+    real_base: BaseModel, tmp_path: Path, data: DataSet
+) -> None:
     """An empty file, an empty signature list."""
     full = data.train[0]
     empty = replace(full, prompt=replace(full.prompt, before="", signatures=(), after=""))
@@ -164,9 +176,12 @@ def test_samples_without_text_after_the_cursor_train_too(real_base: BaseModel, t
 
 
 @pytest.mark.parametrize(
-    ("load", "own", "expected"), [(0.0, 1, 4), (1.0, 1, 4), (3.1, 1, 2), (4.0, 4, 4), (9.0, 1, 1), (40.0, 4, 1)]
+    ("load", "own", "expected"),
+    [(0.0, 1, 4), (1.0, 1, 4), (3.1, 1, 2), (4.0, 4, 4), (9.0, 1, 1), (40.0, 4, 1)],
 )
-def test_threads_leave_busy_cores_alone(load: float, own: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_leave_busy_cores_alone(
+    load: float, own: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Waiting threads cost more than they bring; what is our own load does not count."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)))
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))

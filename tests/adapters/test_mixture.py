@@ -25,7 +25,9 @@ def test_stacked_update_equals_the_weighted_sum(adapter_folder: Make) -> None:
 
 def test_an_adapter_of_weight_zero_takes_no_rank(adapter_folder: Make) -> None:
     """Weight 0 means absent, so the engine does not pay for it."""
-    stacked = mixture.stack([(mixture.load(adapter_folder(4, 1)), 0.0), (mixture.load(adapter_folder(2, 2)), 1.0)])
+    stacked = mixture.stack(
+        [(mixture.load(adapter_folder(4, 1)), 0.0), (mixture.load(adapter_folder(2, 2)), 1.0)]
+    )
     assert {a.shape[0] for a, _ in stacked.values()} == {2}
 
 
@@ -34,9 +36,13 @@ def test_empty_mixture_is_no_update() -> None:
     assert mixture.stack([]) == {}
 
 
-def test_written_mixture_is_a_checked_adapter_of_a_rank_that_vllm_takes(adapter_folder: Make, tmp_path: Path) -> None:
+def test_written_mixture_is_a_checked_adapter_of_a_rank_that_vllm_takes(
+    adapter_folder: Make, tmp_path: Path
+) -> None:
     """Padding with zeros changes the rank, not the update."""
-    factors = mixture.stack([(mixture.load(adapter_folder(4, 1)), 1.0), (mixture.load(adapter_folder(2, 2)), 0.3)])
+    factors = mixture.stack(
+        [(mixture.load(adapter_folder(4, 1)), 1.0), (mixture.load(adapter_folder(2, 2)), 0.3)]
+    )
     config = mixture.write(factors, tmp_path / "mixed", rank=8)
     assert (8, 1.0) == (config.rank, config.scaling)
     assert config == check_folder(tmp_path / "mixed", carded=False)

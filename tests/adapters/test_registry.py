@@ -81,7 +81,9 @@ def test_newest_adapter_of_a_library_comes_first(
 
 
 @pytest.mark.parametrize("mask", [0, 0o077])
-def test_everything_is_private_under_any_umask(mask: int, paths: Paths, adapter_folder: Make, card: Card) -> None:
+def test_everything_is_private_under_any_umask(
+    mask: int, paths: Paths, adapter_folder: Make, card: Card
+) -> None:
     """Folders 0700, files 0600 (P3)."""
     before = os.umask(mask)
     try:
@@ -105,7 +107,9 @@ def test_durable_settings_are_in_force(registry: Registry) -> None:
         )
 
 
-def test_removed_adapter_is_gone_with_its_folder(registry: Registry, adapter_folder: Make, card: Card) -> None:
+def test_removed_adapter_is_gone_with_its_folder(
+    registry: Registry, adapter_folder: Make, card: Card
+) -> None:
     """A beginning of the name is enough when it fits one."""
     adapter = registry.publish(adapter_folder(), card)
     registry.remove("folds-1.2")
@@ -123,7 +127,9 @@ def test_unknown_and_ambiguous_names_say_so(registry: Registry, adapter_folder: 
         registry.remove("folds")
 
 
-def test_gc_removes_what_belongs_to_nobody(registry: Registry, adapter_folder: Make, card: Card, paths: Paths) -> None:
+def test_gc_removes_what_belongs_to_nobody(
+    registry: Registry, adapter_folder: Make, card: Card, paths: Paths
+) -> None:
     """A temp folder, a folder that is no adapter, a link, a row without its folder; the good adapter stays."""
     good = registry.publish(adapter_folder(4, 1), card)
     lost = registry.publish(adapter_folder(4, 2), card)
@@ -137,7 +143,9 @@ def test_gc_removes_what_belongs_to_nobody(registry: Registry, adapter_folder: M
     assert [] == registry.gc()
 
 
-def test_complete_folder_without_a_row_is_listed_again(adapter_folder: Make, card: Card, paths: Paths) -> None:
+def test_complete_folder_without_a_row_is_listed_again(
+    adapter_folder: Make, card: Card, paths: Paths
+) -> None:
     """A lost database costs no training."""
     with Registry.open(paths) as registry:
         adapter = registry.publish(adapter_folder(), card)
@@ -156,7 +164,9 @@ def test_damaged_database_says_what_to_do(paths: Paths, adapter_folder: Make, ca
     for path in paths.data.glob("registry.db-*"):
         path.unlink()
     paths.registry.write_bytes(b"no database" * 1000)
-    with pytest.raises(RegistryProblem, match=r"damaged.*move .*registry.db away and run `octod adapters gc`"):
+    with pytest.raises(
+        RegistryProblem, match=r"damaged.*move .*registry.db away and run `octod adapters gc`"
+    ):
         Registry.open(paths)
 
 
@@ -168,7 +178,9 @@ def test_registry_of_a_newer_octod_is_left_alone(paths: Paths) -> None:
         Registry.open(paths)
 
 
-def test_folder_that_is_no_adapter_is_not_published(registry: Registry, tmp_path: Path, card: Card, paths: Paths) -> None:
+def test_folder_that_is_no_adapter_is_not_published(
+    registry: Registry, tmp_path: Path, card: Card, paths: Paths
+) -> None:
     """Nothing is left behind."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(AdapterRefused, match="lacks"):
@@ -191,7 +203,9 @@ def test_full_disk_leaves_nothing_and_says_so(
     assert [] == list(paths.adapters.iterdir())
 
 
-def test_library_named_like_a_path_gets_a_harmless_name(registry: Registry, adapter_folder: Make, card: Card) -> None:
+def test_library_named_like_a_path_gets_a_harmless_name(
+    registry: Registry, adapter_folder: Make, card: Card
+) -> None:
     """A hostile version in METADATA cannot leave the folder."""
     hostile = replace(card, library=LibraryId("../../evil", "1..2/../x", ""))
     adapter = registry.publish(adapter_folder(), hostile)

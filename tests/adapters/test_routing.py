@@ -54,7 +54,9 @@ def test_upgraded_library_refuses_its_adapter_visibly() -> None:
     old = adapter(LibraryId("alpha", "0.9", "old"))
     choice = choose(["alpha"], "alpha", [old], INSTALLED)
     assert () == choice.mixture
-    assert ["trained for alpha 0.9, installed is 1.0: run `octod train alpha`"] == [r.reason for r in choice.refused]
+    assert ["trained for alpha 0.9, installed is 1.0: run `octod train alpha`"] == [
+        r.reason for r in choice.refused
+    ]
 
 
 def test_same_version_with_other_files_is_refused() -> None:
@@ -94,6 +96,8 @@ def test_the_number_of_adapters_is_limited() -> None:
     """A file that imports everything does not slow each step down."""
     libraries = [LibraryId(f"l{n}", "1", "") for n in range(9)]
     installed = {library.distribution: (library,) for library in libraries}
-    choice = choose(list(installed), "l3", [adapter(each) for each in libraries], installed, import_weight=0.1)
+    choice = choose(
+        list(installed), "l3", [adapter(each) for each in libraries], installed, import_weight=0.1
+    )
     assert 4 == len(choice.mixture)
     assert ("l3-1-000000000000", 1.0) == choice.mixture[0]

@@ -30,7 +30,9 @@ def distribution(site: Path, name: str, files: dict[str, str]) -> None:
     """Install files as a wheel would."""
     info = site / f"{name}-1.2.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.0\nLicense-Expression: MIT\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.0\nLicense-Expression: MIT\n"
+    )
     for path, text in files.items():
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(text)
@@ -77,7 +79,9 @@ def run(environment: Environment, real_base: BaseModel) -> Callable[..., Trained
 def nothing_left() -> bool:
     """No adapter, no checkpoint, no temp folder."""
     paths = Paths.of()
-    left = [p for folder in (paths.data, paths.state) if folder.exists() for p in folder.rglob("*") if p.is_file()]
+    left = [
+        p for folder in (paths.data, paths.state) if folder.exists() for p in folder.rglob("*") if p.is_file()
+    ]
     return [] == [p for p in left if not p.name.startswith("registry.")]
 
 
@@ -143,17 +147,23 @@ def test_missing_extra_is_told_before_anything_is_read(
 ) -> None:
     """With the command that installs it."""
     real = importlib.util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, *a: None if name == "peft" else real(name, *a))
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *a: None if name == "peft" else real(name, *a)
+    )
     with pytest.raises(TrainingProblem, match=r"peft not found \(pip install 'octod\[train\]'\)"):
         run()
     assert nothing_left()
 
 
-def test_full_disk_is_told_before_anything_is_read(run: Callable[..., Trained], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_told_before_anything_is_read(
+    run: Callable[..., Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """P14: how much is free, how much is needed, what to do."""
     usage = type("usage", (), {"free": 1 << 20})()
     monkeypatch.setattr("octod.adapters.train.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(TrainingProblem, match=r"no space left.*1 MB free, 32 MB are needed \(free some space"):
+    with pytest.raises(
+        TrainingProblem, match=r"no space left.*1 MB free, 32 MB are needed \(free some space"
+    ):
         run()
     assert nothing_left()
 
@@ -185,7 +195,9 @@ def test_interruption_keeps_the_checkpoint_and_the_same_command_goes_on(run: Cal
         run(parameters=eager, progress=interrupt)
     assert 1 == len(list((Paths.of().state / "training").glob("*/checkpoint")))
     steps: list[str] = []
-    trained = run(parameters=eager, progress=lambda p: steps.append(p.detail[:6]) if p.stage == "train" else None)
+    trained = run(
+        parameters=eager, progress=lambda p: steps.append(p.detail[:6]) if p.stage == "train" else None
+    )
     assert ["step 3", "step 4"] == steps
     assert 4 == trained.card.steps
     assert [] == list((Paths.of().state / "training").iterdir())

@@ -122,7 +122,15 @@ def test_base_identity_follows_content_not_place(base: BaseModel, tmp_path: Path
 
 @pytest.mark.parametrize(
     "key",
-    ["auto_mapping", "modules_to_save", "use_dora", "rank_pattern", "megatron_config", "layer_replication", "x"],
+    [
+        "auto_mapping",
+        "modules_to_save",
+        "use_dora",
+        "rank_pattern",
+        "megatron_config",
+        "layer_replication",
+        "x",
+    ],
 )
 def test_extra_config_key_is_refused(key: str, check: Callable[[Change, str], None]) -> None:
     """Whatever its value, since the schema is octod's own."""
@@ -224,7 +232,9 @@ def test_bytes_behind_the_last_tensor_are_refused(check: Callable[[Change, str],
         ("data_offsets", "x", "damaged header"),
     ],
 )
-def test_damaged_header_is_refused(field: str, value: object, reason: str, check: Callable[[Change, str], None]) -> None:
+def test_damaged_header_is_refused(
+    field: str, value: object, reason: str, check: Callable[[Change, str], None]
+) -> None:
     """Before anything is allocated."""
     check(rewritten(lambda header, data: header[FIRST].update({field: value})), reason)
 
@@ -269,7 +279,9 @@ def test_base_of_another_shape_is_refused(adapter_folder: Make, base: BaseModel)
     config = json.loads((base.folder / "config.json").read_text()) | {"num_key_value_heads": 4}
     (base.folder / "config.json").write_text(json.dumps(config))
     assert (16, 16) == base_shapes(base.config())["k_proj"]
-    with pytest.raises(AdapterRefused, match=r"k_proj.lora_B.weight has the shape .8, 4., the base model needs .16, 4."):
+    with pytest.raises(
+        AdapterRefused, match=r"k_proj.lora_B.weight has the shape .8, 4., the base model needs .16, 4."
+    ):
         check_folder(folder, base=base, carded=False)
 
 
@@ -299,14 +311,18 @@ def test_extra_file_folder_or_link_is_refused(adapter_folder: Make, tmp_path: Pa
         check_folder(link, carded=False)
 
 
-@pytest.mark.parametrize("name", ["..", "a..b", "../a", "a/b", "/a", "", ".a", "A", "a b", "a\n", "ä", "a" * 201])
+@pytest.mark.parametrize(
+    "name", ["..", "a..b", "../a", "a/b", "/a", "", ".a", "A", "a b", "a\n", "ä", "a" * 201]
+)
 def test_name_that_could_leave_its_folder_is_refused(name: str) -> None:
     """The reason shows the name."""
     with pytest.raises(AdapterRefused, match="is not an adapter's name"):
         valid_name(name)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "library": 3}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "library": 3}', "[" * 100_000]
+)
 def test_damaged_card_is_refused(text: str) -> None:
     """With a reason, never with a traceback."""
     with pytest.raises(AdapterRefused, match="card"):

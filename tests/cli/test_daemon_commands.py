@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from octod.cli.daemon import flattened
+from octod.cli.daemon import show_status
 from octod.core.paths import Paths
 
 Call = Callable[..., Result]
@@ -66,22 +66,48 @@ def test_logs_print_the_last_lines(call: Call) -> None:
     assert "two\nthree\n" == call("logs", "-n", "2").stdout
 
 
-def test_status_values_are_read_by_people() -> None:
-    """Nested values become dotted rows; yes and no, sizes and lists are words."""
-    found = {
-        "ready": True,
-        "index": {"bytes": 3_000_000, "names": ["a", "b"]},
-        "jobs": [{"name": "x"}],
-        "none": [],
-    }
-    expected = [
-        ("ready", "yes"),
-        ("index.bytes", "3.0 MB"),
-        ("index.names", "a, b"),
-        ("jobs.1.name", "x"),
-        ("none", "none"),
-    ]
-    assert expected == flattened(found)
+def test_status_is_read_by_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Engine, adapters, those refused with the reason, what runs, and a table of environments."""
+    show_status(
+        {
+            "version": "0.1.0",
+            "state": "ready",
+            "pid": 7,
+            "uptime": 300.0,
+            "model": {
+                "engine": "embedded",
+                "ready": True,
+                "base": "octod-base",
+                "adapters": ["petstore-1.2-0123456789ab"],
+                "refused": {"rich-14.0.0-0123456789ab": "rich 15.0.0 is installed"},
+            },
+            "routes": {"index": 0.9, "jedi": 0.1},
+            "menus": 10,
+            "jobs": [{"name": "Indexing venv", "state": "running", "share": 0.5, "message": "API of rich"}],
+            "workspaces": [{"environment": "/home/me/venv", "python": "3.11", "libraries": 3, "ready": True}],
+        }
+    )
+    expected = """\
+octod 0.1.0, ready, pid 7, up 5 min
+engine    embedded, ready
+base      octod-base
+adapters  petstore-1.2-0123456789ab
+refused   rich-14.0.0-0123456789ab: rich 15.0.0 is installed
+menus     10; the receiver was found by: index 90%, jedi 10%
+running   Indexing venv 50% API of rich
+
+environment    python  libraries  index  projects
+/home/me/venv  3.11            3  fresh
+"""
+    assert expected == capsys.readouterr().out
+
+
+def test_status_of_a_daemon_that_starts_or_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the service is up there is little to tell; when it cannot come up, why."""
+    show_status(
+        {"version": "0.1.0", "state": "failed", "pid": 7, "problem": {"message": "no base", "hint": "mend"}}
+    )
+    assert "octod 0.1.0, failed, pid 7, up 0 s\nproblem   no base\n  hint: mend\n" == capsys.readouterr().out
 
 
 def checked(call: Call, environment: Path) -> dict[str, dict[str, str]]:

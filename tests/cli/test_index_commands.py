@@ -24,6 +24,12 @@ def test_index_tells_what_it_read_and_the_second_time_reads_nothing(call: Call, 
 
 
 @pytest.mark.usefixtures("indexed")
+def test_index_by_force_reads_everything_again(call: Call, environment: Path) -> None:
+    """What was fresh is forgotten first."""
+    assert "petstore" in json.loads(call("index", str(environment), "--force", "--json").stdout)["changed"]
+
+
+@pytest.mark.usefixtures("indexed")
 def test_index_without_json_is_for_people(call: Call, environment: Path) -> None:
     """Two lines: where, and how much."""
     lines = call("index", str(environment)).stdout.splitlines()

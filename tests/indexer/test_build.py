@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
+from octod.indexer import build as build_module
 from octod.indexer.build import Progress, build, index_project
 from octod.indexer.environment import Environment
 from octod.indexer.pool import run_tasks
 from octod.indexer.project import project_name
 from octod.indexer.store import Index
-from packages import install, make_environment, uninstall
-
-STDLIB = ("json", "builtins", "os")
+from packages import few_standard_modules, install, make_environment, uninstall
 
 
 @pytest.fixture(autouse=True)
 def small_standard_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three modules stand for the standard library, so that a build takes milliseconds."""
-    from dataclasses import replace
-
-    from octod.indexer import build as module
-    from octod.indexer.environment import Distribution, standard_library
-
-    def few(python: str | None = None) -> Distribution:
-        whole = standard_library(python)
-        files = tuple(f for f in whole.files if (whole.module(f) or "").split(".")[0] in STDLIB)
-        return replace(whole, files=files, import_names=STDLIB)
-
-    monkeypatch.setattr(module, "standard_library", few)
+    """Builds read three modules of the standard library instead of seven hundred."""
+    monkeypatch.setattr(build_module, "standard_library", few_standard_modules)
 
 
 @pytest.fixture
@@ -103,6 +93,19 @@ def test_mining_that_was_interrupted_is_made_up_for(environment: Environment, tm
     build(environment, tmp_path / "i" / "x.db", processes=0, mining=None)
     with built(environment, tmp_path) as index:
         assert json.loads(index.usage("ham") or b"") == {"f": 3}
+
+
+def test_a_damaged_index_is_built_again(environment: Environment, tmp_path: Path) -> None:
+    """A reader met bytes that cannot be right; the next build starts from nothing and the reader sees it (promise P12)."""
+    with built(environment, tmp_path) as index:
+        with sqlite3.connect(index.path) as connection:
+            connection.execute("UPDATE scopes SET data = x'00' WHERE qualified = 'ham.core'")
+        connection.close()
+        damaged = index.scope("ham.core")
+        assert (dict(damaged.symbols) if damaged else {}, index.damaged) == ({}, True)
+        assert build(environment, index.path, processes=0, mining="counting").changed == ("eggs", "ham", "stdlib")
+        found = index.scope("ham.core")
+        assert found is not None and list(found.symbols) == ["f"]
 
 
 def test_without_a_mining_module_the_api_is_there(environment: Environment, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 from octod.core.symbols import LibraryId, Scope, Symbol
+from octod.indexer.added_docs import added_docs, with_added_docs
 from octod.indexer.docstrings import deprecation, parameter_docs, return_type
 from octod.indexer.extract import extract_module, merge_stub
 
@@ -402,3 +403,15 @@ def test_deprecation_text_is_one_line() -> None:
 def test_parameter_docs_in_three_styles(doc: str) -> None:
     """numpy, google and reST."""
     assert parameter_docs(doc) == {"a": "The first."}
+
+
+def test_docstrings_added_to_compiled_functions_are_read() -> None:
+    """numpy's ``add_newdoc`` calls document what its stubs declare."""
+    calls = "add_newdoc('m', 'array', 'Make.')\nadd_newdoc('m', 'ndarray', ('reshape', 'Shape.'))\nadd_newdoc('m', x, y)\n"
+    stub, _ = extract_module(
+        "def array(a): ...\nclass ndarray:\n def reshape(self): ...\n def other(self): ...\n",
+        module="numpy", file="n.pyi", library=HAM, is_package=True, is_stub=True,
+    )  # fmt: skip
+    made = {s.qualified: s for s in with_added_docs(stub, added_docs(calls))}
+    docs = {n: s.doc for scope in made.values() for n, s in scope.symbols.items()}
+    assert docs == {"array": "Make.", "ndarray": "", "reshape": "Shape.", "other": ""}

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 from octod.core.symbols import LibraryId, Scope
+from octod.indexer import build as build_module
 from octod.indexer.build import build, index_project
 from octod.indexer.environment import Environment, distributions
 from octod.indexer.extract import extract_module
 from octod.indexer.store import Index
 from octod.indexer.work import read_source
-from packages import install, make_environment
+from packages import few_standard_modules, install, make_environment
 
 HAM = LibraryId("ham", "1", "")
 
 
 def extracted(source: str) -> tuple[list[Scope], list[str]]:
-    """Extraction of a hostile source, which may take a few seconds and not more."""
-    started = time.monotonic()
+    """Extraction of a hostile source, which may take a few seconds of processor time and not more."""
+    started = time.process_time()
     found = extract_module(source, module="ham", file="ham.py", library=HAM, is_package=False, is_stub=False)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     return found
 
 
@@ -117,11 +118,12 @@ def hostile(environment: Environment) -> None:
     install(environment, "good", "1", {"good.py": "def f(): ...\n"})
 
 
-def test_a_hostile_library_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_a_hostile_library_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Good and bad side by side: what can be read is there, what cannot is told by name, memory stays bounded."""
     environment = make_environment(tmp_path / "env")
     hostile(environment)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(build_module, "standard_library", few_standard_modules)
     report = build(environment, tmp_path / "i" / "x.db", processes=0, mining=None)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # kilobytes
     told = "\n".join(report.problems)

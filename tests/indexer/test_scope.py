@@ -257,3 +257,48 @@ def test_features_name_what_surrounds_a_call() -> None:
         "statement:assign", "assign:first", "assign:reply", "assign:n", "function:load", "function:reply",
         "previous:close", "before:close", "context:loop",
     )  # fmt: skip
+
+
+def large(body: str) -> str:
+    """A class with so many methods that its members are blocks of their own."""
+    filler = "".join(f"    def m{i}(self):\n        x = '''\n    a = {i}\n'''\n        return x\n\n" for i in range(150))
+    return f"import shop\n\nclass Big(shop.Base):\n    '''Doc.'''\n    kept = shop.Client('k')\n\n{filler}{body}"
+
+
+LARGE = {
+    "attribute of another member": (
+        large("    def __init__(self):\n        self.c = shop.Client('x')\n\n    def f(self):\n        self.c.$0"),
+        "shop.Client()",
+    ),
+    "attribute of the head": (large("    def f(self):\n        self.kept.$0"), "shop.Client()"),
+    "inherited": (large("    def f(self):\n        self.basket.$0"), "shop.goods.Basket()"),
+    "method below": (
+        large("    def f(self):\n        self.g().$0\n\n    @staticmethod\n    def g():\n        return shop.Reply()\n"),
+        "shop.Reply()",
+    ),
+    "the class itself": (large("    def f(self):\n        pass\n\nBig().kept.$0"), "shop.Client()"),
+    "open brackets and tries": (large("    def f(self):\n        try:\n            print([shop.$0"), "shop"),
+    "text below": (large("    def f(self):\n        shop.$0\n\n    def g(self):\n        pass\n"), "shop"),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), list(LARGE.values()), ids=list(LARGE))
+def test_receiver_in_a_large_class(marked: str, expected: str) -> None:
+    """Cutting a class into its members changes nothing but the time it takes."""
+    check(marked, expected)
+
+
+def test_large_class_lists_all_its_members() -> None:
+    """The members of every block of the class are offered."""
+    found = receiver_of(large("    def last(self):\n        self.$0"))
+    (one,) = found.types
+    names = {m.symbol.name for m in members(found.source, one.qualified, one.instance)}
+    assert {"kept", "m0", "m149", "last", "close"} <= names
+
+
+def test_large_class_keeps_the_blocks_of_other_members() -> None:
+    """A keystroke in one method parses that method."""
+    text = large("    def last(self):\n        self.")
+    one, two = parse_at(text, len(text)), parse_at(text + "m", len(text) + 1)
+    assert len(one.tree.blocks) > 100
+    assert all(a.parsed is b.parsed for a, b in zip(one.tree.blocks[:-1], two.tree.blocks[:-1], strict=True))

@@ -1,0 +1,64 @@
+"""Which of a receiver's members are offered: those that are there when the program runs.
+
+Stubs and ``if TYPE_CHECKING`` blocks import names for type checkers alone, and stubs declare type variables and special
+methods that the running class lacks.  Whatever may not exist is left out; the resolver still knows it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+from octod.core.symbols import Member
+from octod.indexer.lookup import ScopeSource, members, memo_of
+
+__all__ = ["offered"]
+
+# Special methods that every object, or every container that a stub gives them to, has at run time.
+_SPECIAL = frozenset(
+    "__init__ __new__ __class__ __doc__ __eq__ __ne__ __hash__ __repr__ __str__ __call__ __enter__ __exit__ __aenter__ "
+    "__aexit__ __iter__ __next__ __len__ __getitem__ __setitem__ __contains__ __version__".split()
+)
+
+# numpy's stubs list the extended precision types of every platform; 64-bit ones have no 96-bit float.
+_OTHER_PLATFORMS = frozenset({"float96", "complex192"} if sys.maxsize > 2**32 else {"float128", "complex256"})
+
+
+def offered(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
+    """The members of a module or class that are offered, as ``lookup.members`` orders them; remembered likewise."""
+    everything = members(source, qualified, instance)
+    known = memo_of(source).other.setdefault("offered", {})
+    key = (qualified, instance)
+    if key not in known or known[key][0] is not everything:
+        known[key] = everything, tuple(_present(source, qualified, everything))
+    found: tuple[Member, ...] = known[key][1]
+    return found
+
+
+def _present(source: ScopeSource, qualified: str, everything: Iterable[Member]) -> Iterator[Member]:
+    receiver = source.scope(qualified)
+    module = receiver is None or receiver.kind == "module"
+    stubs: dict[str, bool] = {}
+    for member in everything:
+        symbol = member.symbol
+        name = symbol.name
+        if not symbol.public and (symbol.target is not None or (module and member.owner != qualified)):
+            continue  # merely imported
+        if name.startswith("_"):
+            owner = member.owner
+            if owner not in stubs:
+                scope = source.scope(owner)
+                stubs[owner] = scope is not None and _has_stub(scope.file)
+            if name.startswith("__") and name.endswith("__"):
+                if name not in _SPECIAL and (stubs[owner] or name in ("__slots__", "__annotations__")):
+                    continue
+            elif stubs[owner]:
+                continue
+        if name in _OTHER_PLATFORMS and member.owner.startswith("numpy"):
+            continue
+        yield member
+
+
+def _has_stub(file: str) -> bool:
+    return file.endswith(".pyi") or os.path.exists(f"{file}i")
