@@ -1,7 +1,7 @@
 # make try    install octod (no torch) and complete a sample file before your eyes; touches nothing outside .try/
 # make test   install what the tests need and run them all (another interpreter: PYTHON=python3.12)
 # make check  ruff and mypy --strict
-# make bench  the tables of the README
+# make bench  the tables of the README: SOURCES=folder with code to measure on, ENV=virtual environment
 # make docs   write docs/cli.md and the tables of ARCHITECTURE.md anew from the code
 PYTHON ?= python3
 TRY = env OCTOD_HOME=$(CURDIR)/.try/octod .try/bin/octod
@@ -35,6 +35,6 @@ check: .venv/ready
 	.venv/bin/ruff check . && .venv/bin/mypy -p octod
 
 bench: .venv/ready
-	.venv/bin/python -m bench
+	.venv/bin/python -m bench --sources $(SOURCES) --env $(ENV)
 docs: .venv/ready
 	.venv/bin/python docs/commands.py && .venv/bin/python docs/modules.py

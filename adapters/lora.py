@@ -210,7 +210,12 @@ def _batch(samples: Sequence[Sample], step: int, parameters: Hyperparameters) ->
 def _length(sample: Sample, parameters: Hyperparameters) -> int:
     """About how many characters a sample takes in the model's window (a token is about three)."""
     prompt = sample.prompt
-    rest = len(prompt.line) + len(sample.completion) + min(len(prompt.after), 100) + sum(map(len, prompt.signatures))
+    rest = (
+        len(prompt.line)
+        + len(sample.completion)
+        + min(len(prompt.after), 100)
+        + sum(map(len, prompt.signatures))
+    )
     return min(rest + len(prompt.before), 3 * parameters.tokens)
 
 

@@ -142,6 +142,7 @@ def train_package(
             sources,
             plan=plan,
             tools=tools,
+            measured=_projects(measured),
             exclude=measured,
             progress=mined,
         )

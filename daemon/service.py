@@ -36,7 +36,7 @@ from octod.daemon.protocol import Document, Notify
 from octod.daemon.workspaces import Workspace, Workspaces
 from octod.indexer.scope import callees_at
 
-__all__ = ["OctodService", "make_service"]
+__all__ = ["OctodService", "called_signature", "make_service"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -122,7 +122,7 @@ class OctodService:
         call, options, choice = await self._call(workspace, document, offset)
         if call is None:
             return None
-        prompt = prompt_at(document, offset, _called(call))
+        prompt = prompt_at(document, offset, called_signature(call))
         left = self._settings.ghost_ms / 1e3
         made = None
         if call.parameters is not None:
@@ -176,7 +176,7 @@ class OctodService:
         shown = menu.signatures(ranked.place, ranked.rows)
         if not shown and ranked.place.cursor.call is not None:
             call, _, choice = await self._call(workspace, document, offset)
-            shown = _called(call) if call is not None else ()
+            shown = called_signature(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
 
     async def close(self, uri: str) -> None:
@@ -311,7 +311,7 @@ class OctodService:
         self.notify("message", {"text": text})
 
 
-def _called(call: ghosts.Call) -> tuple[str, ...]:
+def called_signature(call: ghosts.Call) -> tuple[str, ...]:
     """The called function's signature as the model reads it."""
     for target in call.targets:
         if target.symbol is None or target.symbol.parameters is None:

@@ -20,10 +20,11 @@ from typing import Literal, Self
 
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Scope
-from octod.indexer.database import damage_mark, key_of, locked, open_database, parents
+from octod.indexer.database import damage_mark, key_of, locked, open_database
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import merge_stub
-from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, encode_scope, search_texts
+from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, encode_scope
+from octod.indexer.tables import forget_files, insert_rows, library_row, put_modules
 
 __all__ = ["Index"]
 
@@ -174,34 +175,34 @@ class Index:
     ) -> None:
         """``replace_library`` for scopes that a worker already encoded; ``stamps`` say how each file was when read."""
         with self._writing() as connection:
-            library = self._library(connection, distribution)
-            self._forget(connection, "SELECT id FROM files WHERE library = ?", (library,))
+            library = library_row(connection, distribution)
+            self._forgotten(connection, "SELECT id FROM files WHERE library = ?", (library,))
             connection.execute("DELETE FROM modules WHERE library = ?", (library,))
-            self._insert(connection, library, str(distribution.root), rows, stamps)
-            self._put_modules(connection, library, distribution.compiled)
+            insert_rows(connection, library, str(distribution.root), rows, stamps)
+            put_modules(connection, library, distribution.compiled)
 
     def replace_files(
         self, distribution: Distribution, gone: Iterable[str], rows: Iterable[Row], stamps: Mapping[str, str]
     ) -> None:
         """Replace what some files of a library gave; ``gone`` are the files whose rows go first."""
         with self._writing() as connection:
-            library = self._library(connection, distribution)
+            library = library_row(connection, distribution)
             for path in gone:
                 relative = path.removeprefix(f"{distribution.root}/")
-                self._forget(connection, "SELECT id FROM files WHERE library = ? AND path = ?", (library, relative))
-            self._insert(connection, library, str(distribution.root), rows, stamps)
+                self._forgotten(connection, "SELECT id FROM files WHERE library = ? AND path = ?", (library, relative))
+            insert_rows(connection, library, str(distribution.root), rows, stamps)
             connection.execute("DELETE FROM modules WHERE library = ?", (library,))
             modules = connection.execute(
                 "SELECT qualified FROM scopes WHERE NOT flags & 1 AND file IN (SELECT id FROM files WHERE library = ?)",
                 (library,),
             ).fetchall()
-            self._put_modules(connection, library, [m for (m,) in modules])
+            put_modules(connection, library, [m for (m,) in modules])
 
     def remove_library(self, name: str) -> None:
         """Forget a library; nothing happens when it is not there."""
         with self._writing() as connection:
             wanted = "SELECT id FROM libraries WHERE distribution = ?"
-            self._forget(connection, f"SELECT id FROM files WHERE library = ({wanted})", (name,))
+            self._forgotten(connection, f"SELECT id FROM files WHERE library = ({wanted})", (name,))
             connection.execute(f"DELETE FROM modules WHERE library = ({wanted})", (name,))
             connection.execute("DELETE FROM libraries WHERE distribution = ?", (name,))
 
@@ -316,71 +317,9 @@ class Index:
         self._scopes.clear()
         self._imports = None
 
-    def _library(self, connection: sqlite3.Connection, d: Distribution) -> int:
-        """The row of a distribution, made or brought up to date."""
-        row = connection.execute(
-            "INSERT INTO libraries (distribution, version, record, root, editable, licence, imports)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (distribution) DO UPDATE SET version = excluded.version,"
-            " record = excluded.record, root = excluded.root, editable = excluded.editable,"
-            " licence = excluded.licence, imports = excluded.imports RETURNING id",
-            (
-                d.library.distribution, d.library.version, d.library.record, str(d.root),
-                str(d.editable) if d.editable else None, d.licence, json.dumps(d.import_names),
-            ),
-        ).fetchall()  # fmt: skip
-        return int(row[0][0])
-
-    def _insert(
-        self, connection: sqlite3.Connection, library: int, root: str, rows: Iterable[Row], stamps: Mapping[str, str]
-    ) -> None:
-        files: dict[str, int] = {}
-
-        def file_id(path: str) -> int:
-            if path not in files:
-                relative = path.removeprefix(f"{root}/")
-                values = (library, relative, stamps.get(path, ""))
-                cursor = connection.execute("INSERT INTO files (library, path, stamp) VALUES (?, ?, ?)", values)
-                files[path] = int(cursor.lastrowid or 0)
-            return files[path]
-
-        for row in rows:
-            flags = (row.kind == "class") | ("-stubs/" in row.file) << 1
-            cursor = connection.execute(
-                "INSERT INTO scopes (key, qualified, flags, file, data, docs) VALUES (?, ?, ?, ?, ?, ?)",
-                (key_of(row.qualified), row.qualified, flags, file_id(row.file), row.data, row.docs),
-            )
-            base = int(cursor.lastrowid or 0) * MOST_SYMBOLS
-            connection.executemany(
-                "INSERT INTO search (rowid, name, path, doc) VALUES (?, ?, ?, ?)",
-                [(base + t.ordinal, t.name, t.path, t.doc) for t in row.search],
-            )
-            if row.kind == "module":
-                self._put_modules(connection, library, [row.qualified])
-        for path in stamps:
-            file_id(path)
-
-    @staticmethod
-    def _put_modules(connection: sqlite3.Connection, library: int, modules: Iterable[str]) -> None:
-        """Make modules, and the packages above them, known as submodules."""
-        rows = [(parent, name, library) for module in modules for parent, name in parents(module)]
-        connection.executemany("INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", rows)
-
-    def _forget(self, connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> None:
-        """Delete the scopes of the files that a query names, first of all from search, whose rows have no content."""
-        rows = connection.execute(
-            f"SELECT id, qualified, data, docs FROM scopes WHERE file IN ({files})", parameters
-        ).fetchall()
-        for scope_id, qualified, data, docs in rows:
-            try:
-                scope = decode_row(qualified, "module", LibraryId("", "", ""), "", data, docs)
-            except ValueError:
-                self._hurt()
-                continue
-            connection.executemany(
-                "INSERT INTO search (search, rowid, name, path, doc) VALUES ('delete', ?, ?, ?, ?)",
-                [(scope_id * MOST_SYMBOLS + t.ordinal, t.name, t.path, t.doc) for t in search_texts(scope)],
-            )
-        connection.execute(f"DELETE FROM files WHERE id IN ({files})", parameters)
+    def _forgotten(self, connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> None:
+        if not forget_files(connection, files, parameters):
+            self._hurt()
 
     @staticmethod
     def _drop_usage(connection: sqlite3.Connection, source: str) -> None:
@@ -417,4 +356,4 @@ class Index:
             self._hurt()
         if "readonly" in text or "unable to open" in text:
             return IndexProblem(f"the index {self.path} cannot be opened: {text}", "check the folder's permissions")
-        return IndexProblem(f"the index {self.path} failed: {text}", "run: octod index --force")
+        return IndexProblem(f"the index {self.path} failed: {text}", "delete the file: it is made again")

@@ -18,7 +18,8 @@ from octod.daemon.lifecycle import Hold, hold
 from octod.daemon.protocol import Document
 from octod.daemon.server import Server
 from octod.daemon.wire import UnknownText, encode, read
-from stub_daemon import StubService
+
+from tests.daemon.stub_daemon import StubService
 
 Json = dict[str, Any]
 

@@ -1,0 +1,126 @@
+"""Fit the weights of ghost text's options on call sites that are measured nowhere, and print daemon/ghost.py's WEIGHTS.
+
+    python bench/fit_ghost.py --sites fit.jsonl --index ENV_INDEX.db [--limit 800]
+
+The gold option is the one that parses to what the author wrote; sites where no option does teach nothing about the order.
+A fifth of the files is kept apart: exact match of the copying control, of the model alone, and of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import lsp_eval
+import numpy as np
+from fit_ranker import document_of
+from octod.adapters.identity import bundled_base
+from octod.core.paths import Paths
+from octod.daemon import ghost
+from octod.daemon.context import Usages, place_at, prompt_at
+from octod.daemon.engines.embedded import EmbeddedEngine
+from octod.daemon.protocol import Document
+from octod.daemon.service import called_signature
+from octod.indexer.scope import callees_at
+from octod.indexer.store import Index
+
+Menu = tuple[str, "np.ndarray[tuple[int, int], np.dtype[np.float64]]", int]
+
+
+def same(text: str, gold: str) -> bool:
+    """Whether two argument lists are the same code."""
+    try:
+        return ast.dump(ast.parse(f"f({text})")) == ast.dump(ast.parse(f"f({gold})"))
+    except (SyntaxError, ValueError):
+        return False
+
+
+async def gather(sites: list[dict[str, object]], index: Index) -> list[Menu]:
+    """(path, features of the options, gold row or -1) of each site that has options."""
+    usages = Usages(index)
+    engine = EmbeddedEngine(bundled_base().folder, Paths.of())
+    await engine.start()
+    found: list[Menu] = []
+    for site in sites:
+        written = str(site["call"])
+        opened = f"{site['member']}("
+        if not written.startswith(opened):
+            continue
+        document, offset = document_of(site)
+        document = Document(document.uri, 1, document.text + opened, document.path)
+        offset += len(opened)
+        place = place_at(index, document, offset)
+        call = ghost.call_at(place, callees_at(index, place.cursor, place.module, place.package))
+        if call is None:
+            continue
+        options = ghost.options(call, usages)
+        prompt = prompt_at(document, offset, called_signature(call))
+        if call.parameters is not None:
+            made = await engine.generate(prompt, call.constraint, (), 20.0)
+            text = made.text.removesuffix(")")
+            if made.finished and all(o.text != text for o in options):
+                options = [*options, ghost.Option(text, made=True)]
+        if not options:
+            continue
+        scores = await engine.score(prompt, [f"{o.text})" for o in options], (), 20.0, "none")
+        gold = lsp_eval.until_closed(written[len(opened) :])
+        row = next((i for i, o in enumerate(options) if same(o.text, gold)), -1)
+        found.append((str(site["path"]), ghost.features(options, scores), row))
+    await engine.stop()
+    return found
+
+
+def exact(menus: list[Menu], weights: list[float]) -> float:
+    """Share of the sites whose best option is the author's."""
+    return float(np.mean([int((table @ np.array(weights)).argmax()) == row for _, table, row in menus]))
+
+
+def fit(menus: list[Menu], steps: int = 800) -> list[float]:
+    """Conditional logit by Adam, with a little decay; sites without a gold row are left out."""
+    used = [(table, row) for _, table, row in menus if row >= 0]
+    w = np.zeros(used[0][0].shape[1])
+    first, second = np.zeros_like(w), np.zeros_like(w)
+    for step in range(1, steps + 1):
+        gradient = 1e-3 * w
+        for table, row in used:
+            s = table @ w
+            p = np.exp(s - s.max())
+            gradient += (table.T @ (p / p.sum()) - table[row]) / len(used)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        w -= 0.02 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    return [round(float(v), 3) for v in w]
+
+
+def main() -> int:
+    """Gather, fit, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sites", type=Path, required=True)
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=800)
+    options = parser.parse_args()
+    sites = [json.loads(line) for line in options.sites.read_text().splitlines()]
+    random.Random(0).shuffle(sites)
+    with Index.open(options.index) as index:
+        menus = asyncio.run(gather(sites[: options.limit], index))
+    files = sorted({path for path, *_ in menus})
+    random.Random(1).shuffle(files)
+    apart = set(files[: len(files) // 5])
+    train = [m for m in menus if m[0] not in apart]
+    kept = [m for m in menus if m[0] in apart]
+    weights = fit(train)
+    print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([r >= 0 for _, _, r in menus]):.3f}")
+    print("kept apart: copy   ", round(exact(kept, [0.0, *ghost.WEIGHTS[1:4], 0.0, *ghost.WEIGHTS[5:]]), 3))
+    print("kept apart: model  ", round(exact(kept, [1.0, *[0.0] * (len(weights) - 1)]), 3))
+    print("kept apart: before ", round(exact(kept, list(ghost.WEIGHTS)), 3))
+    print("kept apart: fitted ", round(exact(kept, weights), 3), weights)
+    print("WEIGHTS =", tuple(fit(menus)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
