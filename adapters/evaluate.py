@@ -30,7 +30,8 @@ __all__ = ["Condition", "Judge", "judges", "measure"]
 
 TOKENS = 320  # of a prompt: what training sees
 BATCH = 16
-FEW = 5  # samples of a part and kind between two looks at the clock
+BRANCHES = 64  # continuations of one prompt
+FEW = 2  # samples of a part and kind between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,8 @@ def _rank(model: Any, tokenizer: Tokenizer, prompt: list[int], truth: str, names
     with torch.inference_mode():
         output = model(input_ids=torch.tensor([prompt]), use_cache=True, logits_to_keep=1)
         first = output.logits[0, -1].log_softmax(-1)
-        walk = _Walk(model, output.past_key_values, len(prompt), {(): first})
-        bar = _spell(walk, spelled[truth])
+        walk = _Walk(model, output.past_key_values, first)
+        bar = walk.spell(spelled[truth])
         # Names whose score so far still reaches the truth's, one more token at each turn.
         better = 0
         alive = [(name, 0.0) for name in names if name != truth]
@@ -217,26 +218,30 @@ def _rank(model: Any, tokenizer: Tokenizer, prompt: list[int], truth: str, names
 class _Walk:
     """Next-token log-probabilities after a prompt and each of some continuations."""
 
-    def __init__(
-        self, model: Any, cache: Any, length: int, after: dict[tuple[int, ...], torch.Tensor]
-    ) -> None:
-        self.after = after
+    def __init__(self, model: Any, cache: Any, first: torch.Tensor) -> None:
+        self.after: dict[tuple[int, ...], torch.Tensor] = {(): first}
         self._model = model
         # (key, value) of each layer, (1, heads, time, width), so the prompt is computed once.
         self._layers = [(layer.keys, layer.values) for layer in cache.layers]
-        self._length = length
+
+    def spell(self, ids: tuple[int, ...]) -> float:
+        """The summed log-probability of a token sequence."""
+        if len(ids) > 1:
+            scores = self._run([ids[:-1]], 0)[0]  # (time, vocabulary)
+            for stop in range(1, len(ids)):
+                self.after[ids[:stop]] = scores[stop - 1]
+        return sum(float(self.after[ids[:i]][token]) for i, token in enumerate(ids))
 
     def extend(self, continuations: Sequence[tuple[int, ...]]) -> None:
-        """Compute what is missing, continuations of one length at a time."""
+        """Compute what follows each continuation where that is missing; all are of one length."""
         missing = [c for c in continuations if c not in self.after]
-        for start in range(0, len(missing), BATCH):
-            part = missing[start : start + BATCH]
-            logits = self._run(part)  # (batch, time, vocabulary)
-            for row, continuation in enumerate(part):
-                for stop in range(1, len(continuation) + 1):
-                    self.after.setdefault(continuation[:stop], logits[row, stop - 1])
+        for start in range(0, len(missing), BRANCHES):
+            part = missing[start : start + BRANCHES]
+            for continuation, scores in zip(part, self._run(part, 1), strict=True):
+                self.after[continuation] = scores[-1]
 
-    def _run(self, continuations: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    def _run(self, continuations: Sequence[tuple[int, ...]], keep: int) -> torch.Tensor:
+        """Log-probabilities (batch, time, vocabulary) at the last ``keep`` places, 0 for all."""
         import torch
         from transformers import DynamicCache
 
@@ -244,16 +249,11 @@ class _Walk:
         for number, (keys, values) in enumerate(self._layers):
             size = (len(continuations), -1, -1, -1)
             cache.update(keys.expand(size), values.expand(size), number)
-        output = self._model(input_ids=torch.tensor(continuations), past_key_values=cache, use_cache=True)
+        output = self._model(
+            input_ids=torch.tensor(continuations), past_key_values=cache, use_cache=True, logits_to_keep=keep
+        )
         scores: torch.Tensor = output.logits.log_softmax(-1)
         return scores
-
-
-def _spell(walk: _Walk, ids: tuple[int, ...]) -> float:
-    """The summed log-probability of a token sequence."""
-    if len(ids) > 1:
-        walk.extend([ids[:-1]])
-    return sum(float(walk.after[ids[:i]][token]) for i, token in enumerate(ids))
 
 
 def _arguments(model: Any, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[bool, float]]:

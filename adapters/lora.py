@@ -5,6 +5,7 @@ torch, transformers and peft are imported inside; without them TrainingProblem s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -103,7 +104,8 @@ def train(
     optimiser = torch.optim.AdamW(
         trainable.values(), lr=parameters.rate, weight_decay=parameters.weight_decay, betas=(0.9, 0.98)
     )
-    step, spent, loss = _resume(work / "checkpoint", trainable, optimiser, parameters, len(samples))
+    mark = _mark(samples, parameters)
+    step, spent, loss = _resume(work / "checkpoint", trainable, optimiser, mark)
     total = math.ceil(parameters.epochs * len(samples) / parameters.batch)
     total = total if parameters.steps is None else min(total, parameters.steps)
     began, saved = clock() - spent, clock()
@@ -135,7 +137,7 @@ def train(
         if progress is not None:
             progress(Step(step, loss, min(share, 1.0), clock() - began))
         if clock() - saved > parameters.checkpoint_seconds:
-            _checkpoint(work / "checkpoint", trainable, optimiser, step, clock() - began, loss, len(samples))
+            _checkpoint(work / "checkpoint", trainable, optimiser, step, clock() - began, loss, mark)
             saved = clock()
     folder = _save(model, base, parameters, work / "adapter")
     return Outcome(folder, step, clock() - began, loss, len(samples))
@@ -279,6 +281,17 @@ def _write(folder: Path, weights: str, state: dict[str, torch.Tensor], descripti
         ) from error
 
 
+def _mark(samples: Sequence[Sample], parameters: Hyperparameters) -> str:
+    """What must be equal for a checkpoint to be continued: the samples in their order, and what shapes the steps."""
+    digest = hashlib.sha256(
+        repr((parameters.rank, parameters.batch, parameters.seed, parameters.rate)).encode()
+    )
+    for sample in samples:
+        text = f"{sample.file}\0{sample.kind}\0{sample.prompt.line}\0{sample.completion}\n"
+        digest.update(text.encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
 def _checkpoint(
     folder: Path,
     trainable: dict[str, torch.nn.Parameter],
@@ -286,7 +299,7 @@ def _checkpoint(
     step: int,
     spent: float,
     loss: float,
-    samples: int,
+    mark: str,
 ) -> None:
     """Write parameters and moments as safetensors into a fresh folder, then put it in place."""
     fresh = folder.with_name(folder.name + ".new")
@@ -295,7 +308,7 @@ def _checkpoint(
         state[f"value.{name}"] = parameter
         for key in ("exp_avg", "exp_avg_sq"):
             state[f"{key}.{name}"] = optimiser.state[parameter][key]
-    data = {"step": step, "seconds": spent, "loss": loss, "samples": samples}
+    data = {"step": step, "seconds": spent, "loss": loss, "mark": mark}
     _write(fresh, "state.safetensors", state, "state.json", json.dumps(data))
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(fresh, folder)
@@ -305,10 +318,9 @@ def _resume(
     folder: Path,
     trainable: dict[str, torch.nn.Parameter],
     optimiser: torch.optim.Optimizer,
-    parameters: Hyperparameters,
-    samples: int,
+    mark: str,
 ) -> tuple[int, float, float]:
-    """(step, seconds spent, loss) of a checkpoint of the same samples and shapes; a fresh start otherwise."""
+    """(step, seconds spent, loss) of a checkpoint of the same training; a fresh start otherwise."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -316,7 +328,7 @@ def _resume(
     try:
         data = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         state = load_file(str(folder / "state.safetensors"))
-        same = data["samples"] == samples and all(
+        same = data["mark"] == mark and all(
             state[f"value.{name}"].shape == parameter.shape for name, parameter in trainable.items()
         )
         step, spent, loss = int(data["step"]), float(data["seconds"]), float(data["loss"])

@@ -24,6 +24,7 @@ __all__ = ["Place", "Usages", "evidence_at", "imports_of", "place_at", "prompt_a
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
 _MOST_TYPES = 4
+_MOST_MERGED = 32
 _AFTER = 400  # characters of following text; the prompt reads 32 tokens of it
 
 
@@ -57,14 +58,29 @@ def place_at(index: Index, document: Document, offset: int) -> Place:
     cursor = parse_at(document.text, offset)
     module, package = module_of(document.path) if document.path else ("", False)
     receiver = receiver_at(index, cursor, module, package)
-    lists = [offered(receiver.source, t.qualified, t.instance) for t in receiver.types[:_MOST_TYPES]]
-    if len(lists) == 1:  # the remembered tuple itself: what is computed of it is remembered, too
-        return Place(document, cursor, module, package, receiver, lists[0])
-    found: dict[str, Member] = {}
-    for one in lists:
-        for member in one:
-            found.setdefault(member.symbol.name, member)
-    return Place(document, cursor, module, package, receiver, tuple(found.values()))
+    lists = tuple(offered(receiver.source, t.qualified, t.instance) for t in receiver.types[:_MOST_TYPES])
+    return Place(document, cursor, module, package, receiver, _together(lists))
+
+
+_merged: OrderedDict[tuple[int, ...], tuple[tuple[tuple[Member, ...], ...], tuple[Member, ...]]] = OrderedDict()
+
+
+def _together(lists: tuple[tuple[Member, ...], ...]) -> tuple[Member, ...]:
+    """The members of several types, each name once: the same tuple for the same lists, since what is computed of a
+    tuple of members is remembered by its identity."""
+    if len(lists) == 1:
+        return lists[0]
+    key = tuple(map(id, lists))
+    known = _merged.get(key)
+    if known is None:
+        found: dict[str, Member] = {}
+        for one in lists:
+            for member in one:
+                found.setdefault(member.symbol.name, member)
+        known = _merged[key] = lists, tuple(found.values())  # holding the lists keeps their ids theirs
+        if len(_merged) > _MOST_MERGED:
+            _merged.popitem(last=False)
+    return known[1]
 
 
 class Usages:

@@ -31,6 +31,9 @@ def hover_at(index: Index, place: Place) -> Hover | None:
     if cursor.inside or not name:
         return None
     start = cursor.offset - len(name)
+    if cursor.importing == "":  # the name of a module after ``import`` or ``from``
+        module = resolve(index, name)
+        return None if module is None else _hover(index, module, start, cursor.offset)
     if cursor.receiver or cursor.importing is not None:
         member = next((m for m in place.members if m.symbol.name == name), None)
         if member is None:

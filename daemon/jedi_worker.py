@@ -161,6 +161,7 @@ def _key(text: str, line: int, column: int, sys_path: Sequence[str]) -> str:
 def main(cache: str) -> None:
     """Answer questions from stdin until it ends; the process ends with it, whatever jedi is doing."""
     import os
+    import pickle
     import queue
     import threading
 
@@ -178,15 +179,35 @@ def main(cache: str) -> None:
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    complete = _prepare(cache)
+    try:
+        complete = _prepare(cache)
+    except Exception as error:  # noqa: BLE001 a file of the cache was cut short by a kill: the cache is disposable
+        print(f"jedi: its cache is made again: {type(error).__name__}: {error}", file=sys.stderr)
+        _empty(cache)
+        complete = _prepare(cache)
     while True:
         message = questions.get()
         try:
             completions = complete(message)
+        except (EOFError, pickle.UnpicklingError) as error:
+            print(f"jedi: its cache is made again: {type(error).__name__}: {error}", file=sys.stderr)
+            _empty(cache)
+            completions = []
         except Exception as error:  # noqa: BLE001 jedi fails in many ways on half-written code: no answer then
             print(f"jedi: {type(error).__name__}: {error}", file=sys.stderr)
             completions = []
         _write(answers, encode({"completions": completions, "memory": _memory()}))
+
+
+def _empty(cache: str) -> None:
+    """Remove what is in a folder."""
+    import shutil
+
+    for entry in Path(cache).iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _prepare(cache: str) -> Any:

@@ -56,6 +56,7 @@ class Model:
         self.ready = False
         self.problem = "" if engine else "no engine: the menu comes from the index alone"
         self.registry_problem = ""
+        self._failed_pid: int | None = None  # the worker that ``problem`` is about
         self.late = 0  # questions that the engine did not answer in time
 
     async def start(self) -> None:
@@ -163,7 +164,8 @@ class Model:
             "adapters": sorted(self._loaded),
             "refused": refused,
             "late": self.late,
-            "problem": self.problem or self.registry_problem,
+            # a worker that has come back has no part in the fault of the one before
+            "problem": ("" if info.alive and info.pid != self._failed_pid else self.problem) or self.registry_problem,
         }
 
     def _awake(self) -> Engine | None:
@@ -180,8 +182,10 @@ class Model:
             log.warning("engine: %s", error)
             return None
         except EngineProblem as error:
-            if self._engine is not None and self._engine.info.alive:
+            info = self._engine.info if self._engine is not None else None
+            if info is not None and info.alive:
                 self.late += 1
+            self._failed_pid = info.pid if info is not None else None
             if str(error) != self.problem:
                 log.info("engine: %s", error)
             self.problem = str(error)

@@ -226,8 +226,15 @@ class OctodService:
 
     async def _read(self, workspace: Workspace, work: Callable[..., T], *arguments: object) -> T:
         """Run in the thread that reads indexes; an index that turns out to be damaged is built again."""
+
+        def reading() -> T:
+            try:
+                return work(*arguments)
+            finally:
+                workspace.inspect()
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._reader, reading)
         except LookupError as error:
             if workspace.index.damaged:  # a row that must be there is not
                 raise IndexProblem("the index is damaged", "it is built again, answers come back by themselves") from error

@@ -57,7 +57,7 @@ class Workspace:
         self._stale: set[Path | None] = set()
         self._task: asyncio.Task[None] | None = None
         self._ending = threading.Event()
-        self._inode = _inode(self.path)
+        self._inode, self._generation, self._replaced = _inode(self.path), 0, False
         self._unchecked = self.ready
         self._broken = False
         self._mends = 0
@@ -70,15 +70,27 @@ class Workspace:
         if (self._task is None or self._task.done()) and not self._ending.is_set():
             self._task = asyncio.create_task(self._catch_up())
 
+    def inspect(self) -> None:
+        """Notice in the thread that reads, right after reading, that the file is another one: a new one counts its
+        generations from zero (and may get the inode of the one before)."""
+        try:
+            generation = self.index.generation
+        except (IndexProblem, LookupError):
+            return  # damaged: the index knows
+        self._replaced = self._replaced or generation < self._generation
+        self._generation = generation
+
     def look(self) -> None:
-        """Notice an index that is damaged or that somebody deleted, and build it again; cheap, for after each reading."""
+        """Build an index again that is damaged or that somebody deleted; cheap, for after each reading."""
         if self._broken:
             return
         if self.index.damaged:
             self._broken = True
             self._tell("is damaged")
-        elif (inode := _inode(self.path)) != self._inode and not self._building.locked():
-            self._inode = inode
+        elif self._building.locked():
+            return
+        elif self._replaced or _inode(self.path) != self._inode:
+            self._inode, self._replaced = _inode(self.path), False
             self._tell("was deleted")
         else:
             return
@@ -93,7 +105,7 @@ class Workspace:
                 self._broken = False
             task = self._jobs.start(f"Indexing {_short(self.environment.root)}", self._build)
             self.report = await task
-            self._inode = _inode(self.path)
+            self._inode, self._replaced = _inode(self.path), False
             self.ready, self.problem = True, ""
         if force:
             for project in self.projects:
@@ -183,7 +195,7 @@ class Workspace:
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self.index.close()
-        self.index = Index.open(self.path)
+        self.index, self._generation = Index.open(self.path), 0
 
     def _is_damaged(self) -> bool:
         """Whether a thorough look finds damage; seconds on a large index."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from octod.indexer.lookup import ScopeSource, TypeRef, bases, dotted, find_name, memo_of, mro
+from octod.indexer.lookup import ScopeSource, TypeRef, bases, dotted, find_name, memo_of, mro, scope_of
 from octod.indexer.parse import parse_expression
 
 __all__ = ["UNKNOWN", "arguments_of", "class_variables", "instance_of", "read_annotation", "substitute", "types_of"]
@@ -23,10 +23,11 @@ _VARIABLE = re.compile(r"^_?[A-Z]$|^_\w*T\d?(?:_co|_contra)?$|^\w*T(?:_co|_contr
 _MOST = 12  # alternatives kept of a union
 _DEEPEST = 10
 
-_BUILTINS = frozenset(
-    "int float str bool bytes list dict set tuple frozenset complex bytearray memoryview object type range slice "
-    "property super enumerate zip map filter reversed".split()
-)
+_BUILTINS = frozenset({
+    "int", "float", "str", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "complex",
+    "bytearray", "memoryview", "object", "type", "range", "slice", "property", "super", "enumerate", "zip",
+    "map", "filter", "reversed",
+})  # fmt: skip
 _GENERIC_NAMES = {
     "List": "builtins.list", "Dict": "builtins.dict", "Set": "builtins.set", "FrozenSet": "builtins.frozenset",
     "Tuple": "builtins.tuple", "Type": "builtins.type", "Text": "builtins.str", "AnyStr": "builtins.str",
@@ -34,10 +35,13 @@ _GENERIC_NAMES = {
     "Counter": "collections.Counter", "ChainMap": "collections.ChainMap", "LiteralString": "builtins.str",
 }  # fmt: skip
 _TYPING = ("typing.", "typing_extensions.", "t.", "_t.", "tp.", "te.")
-_TRANSPARENT = frozenset(
-    "Optional Annotated ClassVar Final Required NotRequired ReadOnly InitVar Unpack TypeGuard TypeIs".split()
-)
-_NOTHING = frozenset("None Any NoReturn Never Ellipsis Incomplete TypeAlias ParamSpec Unused".split())
+_TRANSPARENT = frozenset({
+    "Optional", "Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly", "InitVar",
+    "Unpack", "TypeGuard", "TypeIs",
+})  # fmt: skip
+_NOTHING = frozenset({
+    "None", "Any", "NoReturn", "Never", "Ellipsis", "Incomplete", "TypeAlias", "ParamSpec", "Unused",
+})  # fmt: skip
 
 
 def types_of(
@@ -264,7 +268,7 @@ def class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...
 
 
 def _class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
-    scope = source.scope(class_qualified)
+    scope = scope_of(source, class_qualified)
     if scope is None:
         return ()
     outer = class_qualified.rpartition(".")[0]

@@ -8,13 +8,22 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
-from octod.indexer.frames import Binding, BindingKind, Branch, Call, Frame, FrameKind, Statement, Table, Use
+from octod.indexer.frames import (
+    DEEPEST,
+    Binding,
+    BindingKind,
+    Branch,
+    Call,
+    Frame,
+    FrameKind,
+    Statement,
+    Table,
+    Use,
+)
 from octod.indexer.parse import MARK, Block
 
 __all__ = ["table_of"]
 
-# An expression nested deeper than this is data; following it costs more than it tells.
-DEEPEST = 120
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -46,7 +55,7 @@ class _Reader:
 
     def __init__(self) -> None:
         module = Frame("module", "", None, None)
-        self.table = Table(module, {"": module}, [])
+        self.table = Table(module, {"": module}, [], every=[module])
         self.frame = module
         self.branch: Branch | None = None
         self.order = 0
@@ -324,6 +333,7 @@ class _Reader:
         dotted = f"{outer.name}.{name}" if outer.name else name
         self.frame = Frame(kind, dotted, node, outer, self.order, self.branch)
         self.table.frames[dotted] = self.frame
+        self.table.every.append(self.frame)
         return self.frame
 
     # expressions -------------------------------------------------------------------------------------------------
@@ -389,6 +399,7 @@ class _Reader:
         frame = self.frame
         self.frame = Frame("comprehension", frame.name, node, frame, self.order, self.branch)
         self.table.nested[node] = self.frame
+        self.table.every.append(self.frame)
         for generator in node.generators:
             self.target(generator.target, "iterate", generator.iter)
         if isinstance(node, ast.DictComp):
@@ -405,6 +416,7 @@ class _Reader:
     def _lambda(self, node: ast.Lambda, outer: ast.Call | None, keyword: str) -> None:
         frame = self.frame
         self.frame = Frame("lambda", frame.name, node, frame, self.order, self.branch)
+        self.table.every.append(self.frame)
         for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
             self.bind(argument.arg, "none", argument)
         for default in (*node.args.defaults, *node.args.kw_defaults):

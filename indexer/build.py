@@ -67,7 +67,7 @@ def build(
             stamps = index.usage_sources()
             stale = [d for d in wanted if stamps.get(d.library.distribution) != _stamp(d.library)]
             sources = [(d.library.distribution, _stamp(d.library), d.files) for d in stale]
-            mine_sources(index, sources, mining, processes, tell, problems, touched=bool(gone))
+            mine_sources(index, sources, mining, processes, tell, problems)
         total = len(index.libraries())
     names = tuple(sorted(d.library.distribution for d in changed))
     seconds = time.perf_counter() - started

@@ -12,7 +12,7 @@ from octod.indexer.docstrings import cleaned, deprecation
 from octod.indexer.extract_class import class_scopes, named_tuple
 from octod.indexer.extract_exports import Exports, unneeded_imports
 from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of, settled
-from octod.indexer.reading import Reading, alternatives, doc_of, dotted
+from octod.indexer.reading import Reading, alternatives, doc_of, dotted, for_checkers
 
 __all__ = ["LARGEST_FILE", "extract_module", "merge_stub"]
 
@@ -98,6 +98,8 @@ class _Module:
     fields: dict[str, dict[str, Parameter]] = field(default_factory=dict)
     exports: Exports = field(default_factory=Exports)
     overloaded: set[str] = field(default_factory=set)
+    checking: bool = False  # inside ``if TYPE_CHECKING``
+    unreal: set[str] = field(default_factory=set)  # imported for type checkers alone
 
     def scopes(self, tree: ast.Module) -> list[Scope]:
         self._names(tree.body)
@@ -106,8 +108,11 @@ class _Module:
         scopes = [scope for scopes in self.classes.values() for scope in scopes]
         for name in unneeded_imports(self.reading, self.exports, self.symbols, scopes):
             del self.symbols[name]
+        if "__getattr__" in self.symbols or any("sys.modules[" in line for line in self.reading.lines):
+            self.unreal.clear()  # a lazy module: what it imports for type checkers it gives at run time, too
         symbols = {
-            name: replace(settled(s), public=self.exports.public(s, self.reading)) for name, s in self.symbols.items()
+            name: replace(settled(s), public=self.exports.public(s, self.reading) and name not in self.unreal)
+            for name, s in self.symbols.items()
         }
         module = Scope(
             qualified=self.reading.module,
@@ -174,8 +179,10 @@ class _Module:
                         self.symbols.pop(deleted.id, None)
                         self.classes.pop(deleted.id, None)
             elif blocks := alternatives(self.reading, node):
+                outer, self.checking = self.checking, self.checking or for_checkers(node)
                 for inner, keeps in blocks:
                     self._block(inner, weak=weak or keeps)
+                self.checking = outer
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         symbol = function_symbol(self.reading, node, public=not node.name.startswith("_"))
@@ -228,6 +235,7 @@ class _Module:
                 continue  # `from . import x` after x was defined would only point at itself
             self.symbols[name] = Symbol(name, "alias", target=target, line=node.lineno)
             self.classes.pop(name, None)
+            (self.unreal.add if self.checking else self.unreal.discard)(name)
 
     def _target(self, target: ast.expr, value: ast.expr, line: int, *, weak: bool) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):

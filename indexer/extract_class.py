@@ -16,10 +16,11 @@ from octod.indexer.extract_function import (
     settled,
     statements,
 )
-from octod.indexer.reading import Reading, alternatives, doc_of, dotted
+from octod.indexer.reading import Reading, alternatives, doc_of, dotted, for_checkers
 
 __all__ = ["class_scopes", "named_tuple"]
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEEPEST = 8  # classes inside classes
 
 _DATACLASSES = {"dataclass", "define", "frozen", "mutable", "attrs", "attributes", "s"}  # `attr.s`
@@ -158,8 +159,15 @@ def _block(
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         elif blocks := alternatives(reading, node):
+            if for_checkers(node) and not _dynamic(block):
+                blocks = [([n for n in inner if not isinstance(n, _FUNCTIONS)], keeps) for inner, keeps in blocks]
             for inner, keeps in blocks:
                 _block(reading, inner, body, file, library, known_fields, depth, weak=weak or keeps)
+
+
+def _dynamic(block: list[ast.stmt]) -> bool:
+    """Whether a class answers for names that its body does not define at run time."""
+    return any(isinstance(n, _FUNCTIONS) and n.name == "__getattr__" for n in block)
 
 
 def _annotated(reading: Reading, node: ast.AnnAssign, name: str, body: _Body) -> None:

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Binding", "BindingKind", "Branch", "Call", "Frame", "FrameKind", "Statement", "Table", "Use"]
+from octod.indexer.parse import Block
+
+__all__ = [
+    "DEEPEST",
+    "LATER",
+    "Binding",
+    "BindingKind",
+    "Branch",
+    "Call",
+    "Frame",
+    "FrameKind",
+    "Statement",
+    "Table",
+    "Use",
+    "choose",
+    "names_of",
+]
+
+# An expression nested deeper than this is data; following it costs more than it tells.
+DEEPEST = 120
+LATER = sys.maxsize  # the order of a use that runs after everything was read
 
 FrameKind = Literal["module", "class", "function", "lambda", "comprehension"]
 BindingKind = Literal["import", "from", "assign", "annotated", "iterate", "enter", "def", "class", "parameter", "except", "narrow", "none"]
+_DEFINITION = re.compile(r"(?:@[^\n]*\n)*(?:def|class|async[ \t]+def)[ \t]+(\w+)")
+_WALRUS = re.compile(r"(\w+)\s*:=")
+
 
 @dataclass(slots=True, eq=False)
 class Branch:
@@ -92,7 +118,8 @@ class Call:
 class Table:
     """What one block says.
 
-    ``frames`` are the functions and classes by dotted name, ``nested`` the frames of comprehensions by their node;
+    ``frames`` are the functions and classes by dotted name, ``nested`` the frames of comprehensions by their node,
+    ``every`` all of them;
     ``calls`` are calls of attributes in reading order, ``bare`` those of plain names; ``cursor_calls`` says how many of
     the former stand before ``cursor``.
     """
@@ -102,5 +129,89 @@ class Table:
     calls: list[Call]
     bare: list[Call] = field(default_factory=list)
     nested: dict[ast.AST, Frame] = field(default_factory=dict)
+    every: list[Frame] = field(default_factory=list)
     cursor: Call | None = None
     cursor_calls: int = 0
+
+    def clear(self) -> None:
+        """Take apart what refers to itself, so that the table goes without the garbage collector."""
+        for frame in self.every:
+            frame.bindings.clear()
+            frame.attributes.clear()
+
+
+def choose(bindings: list[Binding], order: int, branch: Branch | None) -> tuple[list[Binding], bool]:
+    """(bindings that may hold at the use, the last first; whether one of them certainly does)."""
+    chosen: list[Binding] = []
+    arms: dict[ast.AST, set[int]] = {}
+    for binding in reversed(bindings):
+        if binding.order > order:
+            continue
+        relation = _relation(binding.branch, branch)
+        if relation == "no":
+            continue
+        chosen.append(binding)
+        if relation == "certain":
+            return chosen, True
+        own = binding.branch
+        if own is not None and own.arms:
+            seen = arms.setdefault(own.group, set())
+            seen.add(own.arm)
+            if len(seen) == own.arms and _relation(own.parent, branch) == "certain":
+                return chosen, True
+    return chosen, False
+
+
+def _relation(bound: Branch | None, used: Branch | None) -> str:
+    """Whether what was bound in one branch holds in another: ``certain``, ``maybe`` or ``no``."""
+    relation = "certain"
+    while bound is not None:
+        other = used
+        while other is not None and other.group is not bound.group:
+            other = other.parent
+        if other is None:
+            if bound.left:
+                return "no"
+            relation = "maybe"
+        elif other.arm != bound.arm:
+            if not isinstance(bound.group, (ast.Try, ast.TryStar)):
+                return "no"
+            relation = "maybe"
+        bound = bound.parent
+    return relation
+
+
+def names_of(block: Block) -> frozenset[str]:
+    """The names that the block may bind in the module (``*`` for a star import): a look that needs no table."""
+    names = block.parsed.names
+    if names is None and (definition := _DEFINITION.match(block.parsed.text)):
+        names = block.parsed.names = frozenset({definition[1]})
+    if names is None:
+        found: set[str] = set()
+        _bound_names(block.parsed.body, found, 0)
+        if ":=" in block.parsed.text:
+            found.update(_WALRUS.findall(block.parsed.text))
+        names = block.parsed.names = frozenset(found)
+    return names
+
+
+def _bound_names(body: Iterable[ast.AST], found: set[str], depth: int) -> None:
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found.update(a.asname or (a.name if isinstance(node, ast.ImportFrom) else a.name.split(".")[0]) for a in node.names)
+        elif isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+        elif isinstance(node, ast.expr):
+            if isinstance(node, (ast.Tuple, ast.List, ast.Starred)):
+                _bound_names(ast.iter_child_nodes(node), found, depth + 1)
+        elif isinstance(node, ast.Assert):
+            found.update(n.id for n in ast.walk(node.test) if isinstance(n, ast.Name))  # isinstance narrows
+        elif depth < DEEPEST and not isinstance(node, (ast.Expr, ast.Return, ast.Raise)):
+            if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+                found.add(node.name)
+            elif isinstance(node, ast.If):
+                found.update(n.id for n in ast.walk(node.test) if isinstance(n, ast.Name))
+            _bound_names(ast.iter_child_nodes(node), found, depth + 1)

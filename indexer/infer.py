@@ -10,6 +10,7 @@ from octod.core.symbols import Parameter, Symbol
 from octod.indexer.annotations import UNKNOWN, arguments_of, types_of
 from octod.indexer.lookup import ScopeSource, TypeRef, find_member, find_name, memo_of, mro, resolve
 from octod.indexer.lore import ACCESSORS, ITEMS, MISSING, OBJECTS, RESULTS, SAME, SAME_PART
+from octod.indexer.overloads import fitting, signatures
 
 __all__ = ["Bindings", "Types", "attribute", "awaited", "called", "elements", "entered", "infer"]
 
@@ -19,11 +20,14 @@ _MOST = 8  # alternatives followed
 _DEEPEST = 40
 _BUILTIN = "builtins."
 _SEQUENCES = frozenset(f"builtins.{n}" for n in ("list", "set", "frozenset", "dict"))
-_ELEMENTS = frozenset(
-    "Iterable Iterator Generator Sequence MutableSequence Collection Reversible Set MutableSet AbstractSet KeysView "
-    "ValuesView AsyncIterable AsyncIterator AsyncGenerator deque Mapping MutableMapping defaultdict OrderedDict Counter".split()
-)
-_ITERATORS = frozenset("Iterator Generator AsyncIterator AsyncGenerator Iterable AsyncIterable".split())
+_ELEMENTS = frozenset({
+    "Iterable", "Iterator", "Generator", "Sequence", "MutableSequence", "Collection", "Reversible", "Set",
+    "MutableSet", "AbstractSet", "KeysView", "ValuesView", "AsyncIterable", "AsyncIterator",
+    "AsyncGenerator", "deque", "Mapping", "MutableMapping", "defaultdict", "OrderedDict", "Counter",
+})  # fmt: skip
+_ITERATORS = frozenset({
+    "Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "Iterable", "AsyncIterable",
+})  # fmt: skip
 _NUMBERS = ("builtins.bool", "builtins.int", "builtins.float", "builtins.complex")
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv", ast.Mod: "mod",
@@ -43,6 +47,9 @@ class Bindings(Protocol):
 
     def own_call(self, function: TypeRef) -> Types | None:
         """What a function of the file returns; None when it is not the file's."""
+
+    def above(self) -> Types:
+        """What ``super()`` gives the attributes of."""
 
     def inside(self, node: ast.expr) -> Bindings:
         """The bindings in the element of a comprehension."""
@@ -183,7 +190,7 @@ def _described(source: ScopeSource, value: TypeRef, owner: TypeRef) -> Types:
     if getter is None or getter.symbol.kind != "function":
         return (value,)
     found: Types = ()
-    for _, returns in _signatures(getter.symbol):
+    for _, returns in signatures(getter.symbol):
         found += types_of(source, returns, getter.owner, value, arguments_of(source, value, getter.owner))
     plain = tuple(t for t in found if t.qualified != value.qualified and t.qualified != "builtins.object")
     return plain or (value,)
@@ -198,9 +205,9 @@ def _is_class(source: ScopeSource, owner: TypeRef) -> bool:
 
 
 def _call(source: ScopeSource, bindings: Bindings, call: ast.Call, depth: int) -> Types:
+    if isinstance(call.func, ast.Name) and call.func.id == "super" and not call.args:
+        return bindings.above()
     functions = infer(source, bindings, call.func, depth)
-    if not functions and isinstance(call.func, ast.Name) and call.func.id == "super":
-        return ()
     return _each(called(source, bindings, f, call, depth) for f in functions[:_MOST])
 
 
@@ -255,15 +262,6 @@ def _constructed(
     return (TypeRef(qualified, True, function.args),)
 
 
-def _signatures(symbol: Symbol) -> list[tuple[tuple[Parameter, ...], str | None]]:
-    own = (symbol.parameters or (), symbol.returns)
-    if not symbol.overloads:
-        return [own]
-    if symbol.overloads[0][1] == symbol.returns:  # the implementation's signature stands before its overloads
-        return list(symbol.overloads)
-    return [own, *symbol.overloads]
-
-
 def _returned(
     source: ScopeSource, bindings: Bindings | None, function: TypeRef, symbol: Symbol, call: ast.Call | None, depth: int
 ) -> Types:
@@ -274,7 +272,7 @@ def _returned(
     values = arguments_of(source, receiver, home) if receiver is not None else {}
     self_type = replace(receiver, instance=True) if receiver is not None else None
     found: Types = ()
-    for parameters, returns in _fitting(_signatures(symbol), call, receiver, symbol):
+    for parameters, returns in fitting(signatures(symbol), call, receiver, symbol):
         if returns is None:
             continue
         solved = values
@@ -301,55 +299,6 @@ def _from_lore(names: tuple[str, ...]) -> Types:
     """The types that lore.py writes; several are a tuple."""
     made = tuple(TypeRef(OBJECTS, True, (TypeRef(n[1:-1]),)) if n[0] == "[" else TypeRef(n) for n in names)
     return made if len(made) == 1 else (TypeRef("builtins.tuple", True, made),)
-
-
-def _fitting(
-    signatures: list[tuple[tuple[Parameter, ...], str | None]], call: ast.Call | None, receiver: TypeRef | None, symbol: Symbol
-) -> list[tuple[tuple[Parameter, ...], str | None]]:
-    """The overloads whose required parameters are given and whose literal ones agree; all of them when none fits."""
-    if len(signatures) == 1 or call is None:
-        return signatures
-    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
-        return signatures
-    given = {k.arg: k.value for k in call.keywords}
-    # a method called on its class gets its receiver as the first argument
-    skip = 1 if receiver is not None and not receiver.instance and not symbol.static else 0
-    fitting = [s for s in signatures if _fits(s[0], call.args[skip:], given)]
-    return fitting or signatures
-
-
-def _fits(parameters: tuple[Parameter, ...], positional: list[ast.expr], given: dict[str | None, ast.expr]) -> bool:
-    left = list(positional)
-    for parameter in parameters:
-        if parameter.kind in ("vararg", "kwarg"):
-            left = [] if parameter.kind == "vararg" else left
-            continue
-        value = left.pop(0) if left and parameter.kind in ("positional", "standard") else given.get(parameter.name)
-        if value is None:
-            if parameter.default is None:
-                return False
-            continue
-        annotation = parameter.annotation or ""
-        if isinstance(value, ast.Constant) and not _accepts(annotation, value.value):
-            return False
-    return not left
-
-
-def _accepts(annotation: str, value: object) -> bool:
-    """Whether an annotation of literals, None or str plainly excludes a constant."""
-    if annotation == "None":
-        return value is None
-    if value is None:
-        return "None" in annotation or "Any" in annotation or "Optional" in annotation or not annotation
-    if "Literal[" in annotation and "|" not in annotation.replace("| None", ""):
-        return repr(value) in annotation or f'"{value}"' in annotation
-    if isinstance(value, bool):
-        return annotation not in ("str", "bytes")
-    if isinstance(value, str):
-        return annotation not in ("int", "float", "bool", "bytes", "SupportsIndex", "slice")
-    if isinstance(value, (int, float)):
-        return annotation not in ("str", "bytes", "slice")
-    return True
 
 
 def _solve(

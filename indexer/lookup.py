@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
-import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import replace
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
 from octod.indexer.parse import parse_expression
+from octod.indexer.sources import (
+    LayeredSource,
+    ScopeSource,
+    Target,
+    TypeRef,
+    layer,
+    memo_of,
+    refresh,
+    scope_of,
+)
 
 __all__ = [
     "LayeredSource",
@@ -21,137 +28,16 @@ __all__ = [
     "find_member",
     "find_name",
     "members",
+    "memo_of",
     "mro",
     "refresh",
     "resolve",
+    "scope_of",
 ]
-
-TargetKind = Literal["module", "class", "function", "property", "attribute"]
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
 _LONGEST_MRO = 120
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing.Protocol", "typing_extensions.Protocol"})
-
-
-@runtime_checkable
-class ScopeSource(Protocol):
-    """Where scopes come from: the index, or a few of them in a test."""
-
-    def scope(self, qualified: str) -> Scope | None:
-        """The module or class of that name."""
-
-    def submodules(self, qualified: str) -> tuple[str, ...]:
-        """The names (last parts) of the modules directly in a package."""
-
-    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
-        """Which distributions provide a top-level import name."""
-
-
-@dataclass(frozen=True, slots=True)
-class TypeRef:
-    """What an expression is: an object of the class ``qualified`` (``instance``), or that module, class or function itself.
-
-    ``args`` are type arguments (``list[str]``; the element of a tuple of any length is followed by ``...``), ``receiver``
-    is what a method was taken from.  A name that ends with ``()`` is the unknown result of that function; an empty one
-    is something unknown in the place of a type argument.
-    """
-
-    qualified: str
-    instance: bool = True
-    args: tuple[TypeRef, ...] = ()
-    receiver: TypeRef | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether this names something that can be looked up."""
-        return bool(self.qualified) and not self.qualified.endswith("()") and self.qualified[0] not in "~."
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a qualified name means: ``qualified`` is where it is defined, ``scope`` its own for a module or class."""
-
-    kind: TargetKind
-    qualified: str
-    symbol: Symbol | None
-    scope: Scope | None
-
-
-@dataclass(slots=True, eq=False)
-class LayeredSource:
-    """The classes of one file on top of an index; ``own`` is what the file defines."""
-
-    base: ScopeSource
-    own: Mapping[str, Scope]
-
-    def scope(self, qualified: str) -> Scope | None:
-        """The file's class, else the index's scope."""
-        return self.own.get(qualified) or self.base.scope(qualified)
-
-    def submodules(self, qualified: str) -> tuple[str, ...]:
-        """The index's submodules."""
-        return self.base.submodules(qualified)
-
-    def import_names(self) -> Mapping[str, tuple[LibraryId, ...]]:
-        """The index's import names."""
-        return self.base.import_names()
-
-
-@dataclass(slots=True, eq=False)
-class _Memo:
-    """What was looked up in one source, valid for one generation of it."""
-
-    generation: object
-    targets: dict[str, Target | None] = field(default_factory=dict)
-    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    members: dict[tuple[str, bool], tuple[Member, ...]] = field(default_factory=dict)
-    other: dict[Any, Any] = field(default_factory=dict)
-
-
-_memos: weakref.WeakKeyDictionary[Any, _Memo] = weakref.WeakKeyDictionary()
-_pinned: dict[int, tuple[object, _Memo]] = {}  # sources that cannot be referred to weakly
-_last: tuple[object, _Memo] | None = None
-_LARGEST_MEMO = 200_000
-
-
-def memo_of(source: ScopeSource) -> _Memo:
-    """What is remembered for ``source``; the modules of this folder keep their own entries in ``other``."""
-    global _last
-    if _last is not None and _last[0] is source:
-        return _last[1]
-    try:
-        memo = _memos.get(source)
-        if memo is None:
-            memo = _memos[source] = _Memo(getattr(source, "generation", 0))
-    except TypeError:
-        found = _pinned.get(id(source))
-        if found is None:
-            if len(_pinned) > 8:
-                _pinned.clear()
-            found = _pinned[id(source)] = (source, _Memo(getattr(source, "generation", 0)))
-        memo = found[1]
-    if not isinstance(source, LayeredSource):
-        _last = (source, memo)
-    return memo
-
-
-def refresh(source: ScopeSource) -> None:
-    """Forget what was looked up when the index has changed since; call it once per request."""
-    if isinstance(source, LayeredSource):
-        source = source.base
-    memo = memo_of(source)
-    generation = getattr(source, "generation", 0)
-    if generation != memo.generation or len(memo.other) + len(memo.targets) > _LARGEST_MEMO:
-        memo.generation = generation
-        for table in (memo.targets, memo.orders, memo.members, memo.other):
-            table.clear()
-
-
-def _layer(source: ScopeSource, qualified: str) -> ScopeSource:
-    """The source that answers for ``qualified``: only a file's own names need the layer."""
-    if isinstance(source, LayeredSource) and qualified not in source.own:
-        return source.base
-    return source
 
 
 # names -------------------------------------------------------------------------------------------------------------
@@ -163,7 +49,7 @@ def resolve(source: ScopeSource, qualified: str) -> Target | None:
 
 
 def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
-    source = _layer(source, qualified)
+    source = layer(source, qualified)
     targets = memo_of(source).targets
     if qualified in targets:
         return targets[qualified]
@@ -179,22 +65,19 @@ def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
 
 def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     parent, dot, name = qualified.rpartition(".")
-    scope = source.scope(qualified)
+    outer_scope = scope_of(source, parent) if dot else None
+    symbol = outer_scope.symbols.get(name) if outer_scope is not None else None
+    if outer_scope is not None and symbol is not None and symbol.kind in ("function", "property", "attribute"):
+        return Target(symbol.kind, qualified, symbol, None)
+    scope = scope_of(source, qualified) if outer_scope is None or outer_scope.kind == "module" or symbol is not None else None
     if scope is not None:
         if scope.kind == "class":
-            outer = source.scope(parent)
-            return Target("class", qualified, outer.symbols.get(name) if outer else None, scope)
+            return Target("class", qualified, symbol, scope)
         # A name in the package hides the submodule of the same name, when it is a class or function.
-        outer = source.scope(parent) if dot else None
-        hiding = outer.symbols.get(name) if outer else None
-        if hiding is None or hiding.kind == "alias" and hiding.target == qualified:
-            return Target("module", qualified, hiding, scope)
-        if hiding.kind == "alias":
-            found = _resolve(source, hiding.target or "", depth + 1)
+        if symbol is not None and symbol.kind == "alias" and symbol.target != qualified:
+            found = _resolve(source, symbol.target or "", depth + 1)
             if found is not None and found.kind in ("class", "function"):
                 return found
-        elif hiding.kind == "function":
-            return Target("function", qualified, hiding, None)
         return Target("module", qualified, None, scope)
     if not dot:
         return Target("module", qualified, None, None) if source.submodules(qualified) else None
@@ -230,6 +113,8 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
             return found
         for star in scope.stars:
             if star != module.qualified and not (name.startswith("_") and symbol is None):
+                if _withheld(source, star, name):
+                    continue
                 found = _resolve(source, f"{star}.{name}", depth + 1)
                 if found is not None:
                     return found
@@ -240,6 +125,13 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
     return None
 
 
+def _withheld(source: ScopeSource, module: str, name: str) -> bool:
+    """Whether ``__all__`` keeps a name of the module out of star imports."""
+    scope = source.scope(module)
+    symbol = scope.symbols.get(name) if scope is not None and "__all__" in scope.symbols else None
+    return symbol is not None and not symbol.public
+
+
 def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> Target | None:
     qualified = f"{owner}.{symbol.name}"
     if symbol.kind == "alias":
@@ -247,14 +139,14 @@ def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> T
             return None
         return _resolve(source, symbol.target, depth + 1)
     if symbol.kind in ("class", "module"):
-        scope = source.scope(qualified)
+        scope = scope_of(source, qualified)
         return Target(symbol.kind, qualified, symbol, scope)
     return Target(symbol.kind, qualified, symbol, None)
 
 
 def find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target | None:
     """What the dotted ``name`` means when it is written inside the module or class ``scope_qualified``."""
-    memo = memo_of(_layer(source, scope_qualified)).other
+    memo = memo_of(layer(source, scope_qualified)).other
     key = ("name", name, scope_qualified)
     if key not in memo:
         memo[key] = _find_name(source, name, scope_qualified)
@@ -267,7 +159,7 @@ def _find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target |
     root = name.partition(".")[0]
     place = scope_qualified
     while place:
-        scope = source.scope(place)
+        scope = scope_of(source, place)
         if scope is not None:
             symbol = scope.symbols.get(root)
             if scope.kind == "module":
@@ -303,7 +195,7 @@ def dotted(node: ast.expr) -> str:
 
 def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.expr], ...]:
     """(canonical name, expression as written) of the class's bases that the index knows."""
-    source = _layer(source, class_qualified)
+    source = layer(source, class_qualified)
     memo = memo_of(source).other
     key = ("bases", class_qualified)
     known = memo.get(key)
@@ -314,7 +206,7 @@ def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.exp
 
 
 def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.expr], ...]:
-    scope = source.scope(class_qualified)
+    scope = scope_of(source, class_qualified)
     if scope is None:
         return ()
     outer = class_qualified.rpartition(".")[0]
@@ -353,7 +245,7 @@ def _plain_name(text: str) -> str:
 
 def mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
     """The class and what it derives from in the order of attribute lookup (C3, with repair where C3 has no answer)."""
-    source = _layer(source, class_qualified)
+    source = layer(source, class_qualified)
     orders = memo_of(source).orders
     known = orders.get(class_qualified)
     if known is None:
@@ -390,7 +282,7 @@ def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
 def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member | None:
     """The class's attribute of that name, inherited or its own."""
     for depth, owner in enumerate(mro(source, class_qualified)):
-        scope = source.scope(owner)
+        scope = scope_of(source, owner)
         if scope is not None and (symbol := scope.symbols.get(name)) is not None:
             return Member(symbol, owner, scope.library, depth)
     return None
@@ -407,7 +299,7 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
     Of a module: its names, then those of star imports, then submodules.  Of a class, or of an ``instance`` of it:
     attributes in resolution order.  Names that are merely imported are listed with ``public`` False.
     """
-    source = _layer(source, qualified)
+    source = layer(source, qualified)
     memo = memo_of(source).members
     key = (qualified, instance)
     if key not in memo:
@@ -433,13 +325,13 @@ def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
         name = qualified.rpartition(".")[2]
         if name not in found:
             symbol = Symbol(name, "module", target=qualified, public=not name.startswith("_"))
-            scope = source.scope(qualified)
+            scope = scope_of(source, qualified)
             found[name] = Member(symbol, target.qualified, scope.library if scope else library)
     return tuple(found.values())
 
 
 def _collect(source: ScopeSource, module: str, found: dict[str, Member], seen: set[str], depth: int) -> None:
-    scope = source.scope(module)
+    scope = scope_of(source, module)
     if scope is None or module in seen or depth > _DEEPEST:
         return
     seen.add(module)
@@ -465,7 +357,7 @@ def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
         made = Symbol(symbol.name, "module", target=target.qualified, public=symbol.public, line=symbol.line)
         library = target.scope.library if target.scope else scope.library
         return Member(made, scope.qualified, library)
-    home = source.scope(owner)
+    home = scope_of(source, owner)
     library = home.library if home else scope.library
     known = target.symbol or Symbol(name, target.kind)
     if known.name == symbol.name and known.public == symbol.public:
@@ -479,7 +371,7 @@ def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
 def _class_members(source: ScopeSource, qualified: str) -> tuple[Member, ...]:
     found: dict[str, Member] = {}
     for depth, owner in enumerate(mro(source, qualified)):
-        scope = source.scope(owner)
+        scope = scope_of(source, owner)
         if scope is None:
             continue
         for name, symbol in scope.symbols.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = ["CHUNK", "MINING", "Progress", "mine_sources", "size_of", "workers"]
 
 MINING = "octod.indexer.usage"
 CHUNK = 1_500_000  # bytes of source in one task: about a second of work
+FIRST_MERGE = 20.0  # seconds of mining before what was found is merged
 _INLINE = 400_000  # bytes below which starting processes costs more than it saves
 
 
@@ -41,10 +43,11 @@ def mine_sources(
     processes: int | None,
     tell: Callable[[Progress], None],
     problems: list[str],
-    *,
-    touched: bool = False,
 ) -> None:
-    """Mine (name, stamp, files) sources, each replacing what it said before, then merge what was touched."""
+    """Mine (name, stamp, files) sources, each replacing what it said before, and merge what was touched.
+
+    What is mined counts from time to time already, so that a first build of minutes is of use before its end.
+    """
     if importlib.util.find_spec(mining) is None:
         problems.append(f"usage is not mined: {mining} is missing")
         return
@@ -66,6 +69,7 @@ def mine_sources(
             index.put_usage(name, {}, mark)
     results: dict[str, list[dict[str, bytes]]] = {}
     total, done = sum(weights), 0
+    merged, pause = time.monotonic(), FIRST_MERGE
     for number, result, reason in run_tasks(mine, tasks, workers(processes, total)):
         name = tasks[number].source
         if result is None:
@@ -75,9 +79,13 @@ def mine_sources(
         done += weights[number]
         if not open_tasks[name]:
             index.put_usage(name, _joined(results.pop(name), module), stamps[name])
+            if time.monotonic() - merged > pause:
+                started = time.monotonic()
+                index.merge_usage(module.merge)
+                merged = time.monotonic()
+                pause = max(FIRST_MERGE, 10 * (merged - started))  # at most a tenth of the time goes into merging
         tell(Progress("usage", done, total, name))
-    if stamps or touched:
-        index.merge_usage(module.merge)
+    index.merge_usage(module.merge)
 
 
 def _joined(parts: list[dict[str, bytes]], module: _Mining) -> dict[str, bytes]:

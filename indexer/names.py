@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from octod.indexer.annotations import read_annotation, substitute, types_of
 from octod.indexer.bindings import table_of
-from octod.indexer.frames import Binding, Branch, Frame, Table, Use
+from octod.indexer.frames import LATER, Binding, Branch, Frame, Table, Use, choose, names_of
 from octod.indexer.infer import Types, attribute, awaited, called, elements, entered, infer
 from octod.indexer.lookup import ScopeSource, Target, TypeRef, dotted, resolve
 from octod.indexer.parse import Tree
 
 __all__ = ["Place", "View"]
 
-LATER = sys.maxsize  # the order of a use that runs after everything was read
 _DEEPEST = 12  # functions of the file followed into one another
 _MOST_RETURNS = 6
 
 # Decorators that leave a function what it is, or that are read elsewhere.
-_TRANSPARENT = frozenset(
-    "staticmethod classmethod abstractmethod overload override final wraps cache lru_cache contextmanager asynccontextmanager "
-    "fixture dataclass property cached_property setter getter deleter singledispatch total_ordering runtime_checkable".split()
-)
+_TRANSPARENT = frozenset({
+    "staticmethod", "classmethod", "abstractmethod", "overload", "override", "final", "wraps", "cache",
+    "lru_cache", "contextmanager", "asynccontextmanager", "fixture", "dataclass", "property",
+    "cached_property", "setter", "getter", "deleter", "singledispatch", "total_ordering",
+    "runtime_checkable",
+})  # fmt: skip
 _PROPERTIES = frozenset({"property", "cached_property", "hybrid_property", "cache_readonly", "abstractproperty"})
 
 
@@ -48,9 +48,19 @@ class Place:
         """What a function or class of the file gives when called."""
         return self.view.own_call(function)
 
+    def above(self) -> Types:
+        """What ``super()`` gives the attributes of: objects of the bases of the class around."""
+        frame = self.use.frame
+        while frame.parent is not None and frame.kind != "class":
+            frame = frame.parent
+        if frame.kind != "class":
+            return ()
+        parts = self.view.parts(f"{self.view.module}.{frame.name}") or [(frame, self.block)]
+        return tuple(replace(b, instance=True) for b in self.view.class_bases(*parts[0]))
+
     def inside(self, node: ast.expr) -> Place:
         """The place of a comprehension's element."""
-        frame = self.view.tables[self.block].nested.get(node)
+        frame = self.view.table(self.block).nested.get(node)
         return self if frame is None else replace(self, use=Use(frame, LATER, self.use.branch))
 
     def infer(self, expression: ast.expr) -> Types:
@@ -90,18 +100,34 @@ class View:
         self.tree = tree
         self.module = module or "__main__"
         self.package = package
-        self.tables: list[Table] = [table_of(b) for b in tree.blocks]
+        self.last = len(tree.blocks) - 1
         self._types: dict[Binding, Types] = {}
         self._calls: dict[Frame, Types] = {}
-        self._frames: dict[str, list[tuple[Frame, int]]] | None = None
+        self._frames: dict[str, list[tuple[Frame, int]]] = {}
         self._depth = 0
         self._lines: dict[int, list[str]] = {}
+
+    def clear(self) -> None:
+        """Take the file's tables apart; neither they nor the view can be used afterwards."""
+        for block in self.tree.blocks:
+            table_of(block).clear()
+        self._types.clear()
+        self._calls.clear()
+        self._frames.clear()
 
     def lines(self, block: int) -> list[str]:
         """The lines of a block's text as it was parsed."""
         if block not in self._lines:
             self._lines[block] = self.tree.blocks[block].parsed.text.removeprefix("\0").split("\n")
         return self._lines[block]
+
+    def table(self, block: int) -> Table:
+        """The table of a block; most are never asked for."""
+        return table_of(self.tree.blocks[block])
+
+    def binds(self, block: int, name: str) -> bool:
+        """Whether a block may bind the name in the module."""
+        return name in names_of(self.tree.blocks[block])
 
     # places ------------------------------------------------------------------------------------------------------
     def place(self, block: int, use: Use) -> Place:
@@ -111,27 +137,11 @@ class View:
     def cursor(self) -> Place | None:
         """The cursor's place; the end of the module where the cursor's statement was lost."""
         current = self.tree.current
-        if not 0 <= current < len(self.tables):
+        if not 0 <= current <= self.last:
             return None
-        table = self.tables[current]
+        table = self.table(current)
         use = table.cursor.use if table.cursor is not None else Use(table.module, LATER, None)
         return Place(self, current, use)
-
-    def frames(self) -> dict[str, list[tuple[Frame, int]]]:
-        """The file's classes and functions by dotted name, with their block; the last of a name counts.
-
-        A large class has several frames, one for each of its blocks (parse.py).
-        """
-        if self._frames is None:
-            self._frames = {}
-            for number, table in enumerate(self.tables):
-                part = self.tree.blocks[number].part
-                for name, frame in table.frames.items():
-                    if name and part and frame.parent is table.module and name in self._frames:
-                        self._frames[name].append((frame, number))
-                    elif name:
-                        self._frames[name] = [(frame, number)]
-        return self._frames
 
     def owns(self, qualified: str) -> bool:
         """Whether the file defines that class or function."""
@@ -140,7 +150,26 @@ class View:
     def parts(self, qualified: str) -> list[tuple[Frame, int]]:
         """The frames and blocks of a qualified name of this file; more than one for a large class."""
         prefix = self.module + "."
-        return self.frames().get(qualified[len(prefix) :], []) if qualified.startswith(prefix) else []
+        if not qualified.startswith(prefix):
+            return []
+        name = qualified[len(prefix) :]
+        if name not in self._frames:
+            self._frames[name] = self._parts(name)
+        return self._frames[name]
+
+    def _parts(self, name: str) -> list[tuple[Frame, int]]:
+        found: list[tuple[Frame, int]] = []
+        for number in range(self.last, -1, -1):
+            if not self.binds(number, name.partition(".")[0]):
+                continue
+            table = self.table(number)
+            frame = table.frames.get(name)
+            whole = frame is None or frame.parent is not table.module or not self.tree.blocks[number].part
+            if frame is not None:
+                found.append((frame, number))
+            if found and whole:
+                break
+        return found[::-1]
 
     # names -------------------------------------------------------------------------------------------------------
     def name(self, name: str, block: int, use: Use) -> Types:
@@ -152,8 +181,10 @@ class View:
             found += self.types(number, binding)
         if bound:
             return tuple(dict.fromkeys(found))
-        for table in reversed(self.tables[: block + 1] if use.frame.kind == "module" else self.tables):
-            for star in reversed(table.module.stars):
+        for number in range(block if use.frame.kind == "module" else self.last, -1, -1):
+            if not self.binds(number, "*"):
+                continue
+            for star in reversed(self.table(number).module.stars):
                 module = self.absolute(star)
                 if module and (target := resolve(self.source, f"{module}.{name}")) is not None:
                     return self.value(target)
@@ -169,7 +200,7 @@ class View:
             if frame.kind != "class" or frame is start:
                 found = frame.bindings.get(name)
                 if found:
-                    chosen = _choose(found, LATER if frame.kind == "comprehension" else order, branch)[0]
+                    chosen = choose(found, LATER if frame.kind == "comprehension" else order, branch)[0]
                     if chosen:
                         return [(block, b) for b in chosen]
             if frame.kind == "function":
@@ -178,13 +209,14 @@ class View:
                 order, branch = min(order, frame.order) if not later else LATER, frame.branch if not later else None
             frame = frame.parent
         chosen_all: list[tuple[int, Binding]] = []
-        last = len(self.tables) - 1 if later else block
-        for number in range(last, -1, -1):
-            found = self.tables[number].module.bindings.get(name)
+        for number in range(self.last if later else block, -1, -1):
+            if number != block and not self.binds(number, name):
+                continue
+            found = self.table(number).module.bindings.get(name)
             if not found:
                 continue
             inside = number == block and not later
-            chosen, definite = _choose(found, order if inside else LATER, branch if inside else None)
+            chosen, definite = choose(found, order if inside else LATER, branch if inside else None)
             chosen_all += [(number, b) for b in chosen]
             if definite:
                 break
@@ -302,7 +334,7 @@ class View:
 
     def _fixture(self, name: str) -> Types:
         """What a pytest fixture of the file gives."""
-        found = self.frames().get(name)
+        found = self.parts(f"{self.module}.{name}")
         if not found or not isinstance(found[0][0].node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return ()
         if "fixture" not in _decorator_names(found[0][0].node):
@@ -428,7 +460,7 @@ class View:
             order = LATER if frame.kind == "function" else order
             frame = frame.parent
         for number in range(block, -1, -1):
-            for name, bindings in reversed(self.tables[number].module.bindings.items()):
+            for name, bindings in reversed(self.table(number).module.bindings.items()):
                 if name not in seen and (number != block or bindings[0].order <= order):
                     seen.add(name)
                     yield name
@@ -463,46 +495,3 @@ def _default(function: ast.FunctionDef | ast.AsyncFunctionDef, node: ast.arg) ->
         if argument is node:
             return keyword_default
     return None
-
-
-def _choose(bindings: list[Binding], order: int, branch: Branch | None) -> tuple[list[Binding], bool]:
-    """(bindings that may hold at the use, the last first; whether one of them certainly does)."""
-    chosen: list[Binding] = []
-    arms: dict[ast.AST, set[int]] = {}
-    for binding in reversed(bindings):
-        if binding.order > order:
-            continue
-        relation = _relation(binding.branch, branch)
-        if relation == "no":
-            continue
-        chosen.append(binding)
-        if relation == "certain":
-            return chosen, True
-        own = binding.branch
-        if own is not None and own.arms:
-            seen = arms.setdefault(own.group, set())
-            seen.add(own.arm)
-            if len(seen) == own.arms and _relation(own.parent, branch) == "certain":
-                return chosen, True
-    return chosen, False
-
-
-def _relation(bound: Branch | None, used: Branch | None) -> str:
-    """Whether what was bound in one branch holds in another: ``certain``, ``maybe`` or ``no``."""
-    relation = "certain"
-    while bound is not None:
-        other = used
-        while other is not None and other.group is not bound.group:
-            other = other.parent
-        if other is None:
-            if bound.left:
-                return "no"
-            relation = "maybe"
-        elif other.arm != bound.arm:
-            if not isinstance(bound.group, (ast.Try, ast.TryStar)):
-                return "no"
-            relation = "maybe"
-        bound = bound.parent
-    return relation
-
-

@@ -1,9 +1,10 @@
 """Error-tolerant reading of a file that is being typed: the expression before the cursor and a tree of the rest.
 
 A file is cut into *blocks*, the statements that start in column 0 (and the members of large classes).  Each block is
-parsed alone and remembered by its text, so a keystroke parses one block and a fault stays inside its block.  The statement at the cursor is completed
-(``ax = fig.add(x=[df.`` becomes ``ax = fig.add(x=[df.<cursor>])``) so that everything around the cursor, even with
-open brackets and an open ``try``, reads like finished code; ``MARK`` is the name put at the cursor.
+parsed alone and remembered by its text, so a keystroke parses one block and a fault stays inside its block.  The
+statement at the cursor is completed (``ax = fig.add(x=[df.`` becomes ``ax = fig.add(x=[df.<cursor>])``) so that
+everything around the cursor, even with open brackets and an open ``try``, reads like finished code; ``MARK`` is the
+name put at the cursor.
 """
 
 from __future__ import annotations
@@ -17,35 +18,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from octod.indexer.blocks import LARGEST, spans_of
 from octod.indexer.tokens import EnclosingCall, Scan, scan
 
 __all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
 
 MARK = "__octod_cursor__"
 
-# More text than this is generated data: the deepest parse of such files is not worth a keystroke.
-LARGEST = 2_000_000
 _REMEMBERED = 400_000  # characters of blocks whose trees are kept; a tree takes some 100 times its text
 _MENDS = 8
 
-_STRINGS = r'''
-      """[^"\\]*+(?:(?:\\[\s\S]|"(?!""))[^"\\]*+)*+(?:"""|\Z)
-    | \'\'\'[^'\\]*+(?:(?:\\[\s\S]|'(?!''))[^'\\]*+)*+(?:\'\'\'|\Z)
-    | "[^"\\\n]*+(?:\\[\s\S][^"\\\n]*+)*+"
-    | '[^'\\\n]*+(?:\\[\s\S][^'\\\n]*+)*+'
-'''
-# One block: everything up to a line break that is followed by a statement in column 0.
-_BLOCK = re.compile(
-    rf"""(?: [^"'\#\n\\]++ | \\[\s\S]? | \#[^\n]*+ | {_STRINGS} | ["']
-          | \n(?=[\s)\]}}\#]|\Z|(?:else|elif|except|finally)\b) )++ \n? | \n""",
-    re.VERBOSE,
-)
-LARGE_CLASS = 6_000  # characters; a smaller class is parsed as fast as it is cut up
-_CLASS = re.compile(r"(?:@[^\n]*\n)*class[ \t]+(\w+)[^\n]*:[ \t]*(?:\#[^\n]*)?\n")
-_INDENTED = re.compile(r"\n([ \t]+)(?=[^\s\#])")
-_DECORATOR = re.compile(r"[ \t]*@")
-_DEFINITION = re.compile(r"^[ \t]*(?:def|class|async)\b", re.MULTILINE)
-_MEMBER = re.compile(r"[ \t]*(?:@|def\b|class\b|async\b)")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _COMPOUND = frozenset({"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "def", "class", "match", "case"})
 # What stands before a clause so that it parses alone.
@@ -58,13 +40,26 @@ _CLAUSES = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class Parsed:
-    """The statements of a block's text; ``table`` is for the reader of bindings, which fills it once."""
+    """A block's text and its statements, which are parsed when first asked for, mended where they are broken.
 
-    text: str
-    body: list[ast.stmt]
-    table: Any = None
+    ``table`` and ``names`` are for the reader of bindings, which fills them once.
+    """
+
+    __slots__ = ("_body", "names", "table", "text")
+
+    def __init__(self, text: str, body: list[ast.stmt] | None = None) -> None:
+        self.text = text
+        self.table: Any = None
+        self.names: frozenset[str] | None = None
+        self._body = body
+
+    @property
+    def body(self) -> list[ast.stmt]:
+        """The statements."""
+        if self._body is None:
+            self._body = _mended(self.text)
+        return self._body
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +114,7 @@ def parse_at(text: str, offset: int) -> Cursor:
     """The cursor at ``offset`` of ``text``; never raises, whatever the text is."""
     offset = max(0, min(offset, len(text)))
     plain = _plain_line_ends(text)
-    spans = _spans(plain)
+    spans = spans_of(plain)
     number = next((i for i, (_, end, _) in enumerate(spans) if offset < end), len(spans) - 1)
     start, end, owner = spans[number] if spans else (0, 0, "")
     found = scan(plain, start, offset)
@@ -149,7 +144,7 @@ def parse_at(text: str, offset: int) -> Cursor:
 def parse_text(text: str) -> Tree:
     """The tree of a text without a cursor; statements that do not parse are left out."""
     plain = _plain_line_ends(text)
-    return Tree(tuple(Block(_parse(prefix + plain[a:b]), a, bool(prefix)) for a, b, prefix in _spans(plain)))
+    return Tree(tuple(Block(_parse(prefix + plain[a:b]), a, bool(prefix)) for a, b, prefix in spans_of(plain)))
 
 
 def parse_file(text: str) -> tuple[Tree | None, str]:
@@ -189,64 +184,6 @@ def _plain_line_ends(text: str) -> str:
     return " " + text[1:] if text.startswith("\ufeff") else text
 
 
-Span = tuple[int, int, str]  # start, end, and what is put before a member of a large class so that it parses alone
-
-
-def _spans(text: str) -> list[Span]:
-    """Where the blocks are; together they are the whole text."""
-    if len(text) > LARGEST:
-        return [(0, len(text), "")]
-    spans: list[Span] = []
-    for start, end in _joined(text, _BLOCK, 0, len(text)):
-        if end - start > LARGE_CLASS and (header := _CLASS.match(text, start, end)):
-            spans += _members(text, start, end, header)
-        else:
-            spans.append((start, end, ""))
-    return spans
-
-
-def _joined(text: str, pattern: re.Pattern[str], begin: int, stop: int) -> list[tuple[int, int]]:
-    """The pattern's matches, decorators joined to what they decorate."""
-    spans: list[tuple[int, int]] = []
-    decorators = -1
-    for match in pattern.finditer(text, begin, stop):
-        start, end = match.span()
-        if decorators >= 0:
-            start, decorators = decorators, -1
-        if _DECORATOR.match(text, start) and end < stop and not _DEFINITION.search(text, start, end):
-            decorators = start
-            continue
-        spans.append((start, end))
-    if decorators >= 0:
-        spans.append((decorators, stop))
-    return spans
-
-
-def _members(text: str, start: int, end: int, header: re.Match[str]) -> list[Span]:
-    """A large class as its head (up to the first method) and its members."""
-    body = _INDENTED.search(text, header.end() - 1, end)
-    if body is None:
-        return [(start, end, "")]
-    spans: list[Span] = []
-    for a, b in _joined(text, _member_pattern(body[1]), start, end):
-        if not spans or (len(spans) == 1 and not _MEMBER.match(text, a)):
-            spans = [(start, b, "")]
-        else:
-            spans.append((a, b, f"class {header[1]}:\n"))
-    return spans
-
-
-@lru_cache(maxsize=16)
-def _member_pattern(indent: str) -> re.Pattern[str]:
-    """Like ``_BLOCK``, for what stands at this indentation."""
-    here = re.escape(indent)
-    return re.compile(
-        rf"""(?: [^"'\#\n\\]++ | \\[\s\S]? | \#[^\n]*+ | {_STRINGS} | ["']
-              | \n(?!{here}[^\s)\]}}\#]) | \n(?={here}(?:else|elif|except|finally)\b) )++ \n? | \n""",
-        re.VERBOSE,
-    )
-
-
 _memory: OrderedDict[str, Parsed] = OrderedDict()
 _remembered = 0
 
@@ -261,12 +198,12 @@ def _remember(parsed: Parsed) -> Parsed:
 
 
 def _parse(text: str) -> Parsed:
-    """A block's statements, mended where they are broken."""
+    """The block of that text, parsed when it is needed."""
     known = _memory.get(text)
     if known is not None:
         _memory.move_to_end(text)
         return known
-    return _remember(Parsed(text, _mended(text)))
+    return _remember(Parsed(text))
 
 
 def _statements(text: str) -> list[ast.stmt]:
@@ -280,6 +217,14 @@ def _statements(text: str) -> list[ast.stmt]:
     finally:
         if collecting:
             gc.enable()
+
+
+def _parses(text: str) -> bool:
+    try:
+        _statements(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _try(text: str) -> Parsed | None:
@@ -409,13 +354,12 @@ def _complete(text: str, found: Scan, body_follows: bool) -> str:
     setting = _CLAUSES.get(head, "")
     check_tail = ": pass" if tail == ":" else tail.replace(f"\n{indent}", "\n")
     suffixes = (" import _",) if head == "from" and found.importing is not None else ()
+    if head in ("match", "case") and _parses(statement + MARK + closers):
+        return statement + MARK + closers  # a name that is called so
     for suffix in ("", " else 0", ": 0", " in ()", *suffixes):
         candidate: str = statement + MARK + suffix + closers
-        try:
-            _statements(setting + candidate + check_tail)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        return candidate + tail
+        if _parses(setting + candidate + check_tail):
+            return candidate + tail
     receiver = text[found.receiver_start : found.receiver_end]
     marked: str = f"({receiver}).{MARK}" if receiver and parse_expression(receiver) else MARK
     if head in _CLAUSES and head in ("elif", "except", "case"):

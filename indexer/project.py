@@ -71,8 +71,7 @@ def index_project(
             for source in lost:
                 index.remove_usage(source)
             stale = [(s, m, (Path(p),)) for s, (p, m) in sources.items() if marks.get(s) != m and p.endswith(".py")]
-            if stale or lost:
-                mine_sources(index, stale, mining, processes, tell, problems, touched=bool(lost))
+            mine_sources(index, stale, mining, processes, tell, problems)
     return ProjectReport(name, len(now), len(changed), len(gone), time.perf_counter() - started, tuple(problems))
 
 

@@ -6,7 +6,7 @@ import ast
 import sys
 from dataclasses import dataclass, field
 
-__all__ = ["Reading", "alternatives", "doc_of", "dotted", "literal_type"]
+__all__ = ["Reading", "alternatives", "doc_of", "dotted", "for_checkers", "literal_type"]
 
 LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
 LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
@@ -126,12 +126,19 @@ class Reading:
                 return have < wanted
             if isinstance(op, ast.LtE):
                 return have <= wanted
+        if left == "__name__" and isinstance(right, ast.Constant) and right.value == "__main__":
+            return isinstance(op, ast.NotEq)  # a library is imported, never run
         if left == "sys.platform" and isinstance(right, ast.Constant):
             if isinstance(op, ast.Eq):
                 return sys.platform == right.value
             if isinstance(op, ast.NotEq):
                 return sys.platform != right.value
         return None
+
+
+def for_checkers(node: ast.stmt) -> bool:
+    """Whether a statement is an ``if TYPE_CHECKING``: what it binds is not there when the program runs."""
+    return isinstance(node, ast.If) and (dotted(node.test) or "").rpartition(".")[2] == "TYPE_CHECKING"
 
 
 def alternatives(reading: Reading, node: ast.stmt) -> list[tuple[list[ast.stmt], bool]] | None:

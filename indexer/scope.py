@@ -6,27 +6,31 @@ These are the questions the editor asks about a ``Cursor`` (parse.py); mining as
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
-from octod.core.symbols import CallSite, LibraryId, Scope
+from octod.core.symbols import LibraryId, Scope
 from octod.indexer.bindings import table_of
 from octod.indexer.extract_class import class_scopes
 from octod.indexer.features import Trail, receiver_text, surroundings
 from octod.indexer.frames import Call, Frame
 from octod.indexer.infer import Types
-from octod.indexer.lookup import LayeredSource, ScopeSource, Target, TypeRef, find_member, refresh, resolve
-from octod.indexer.names import Place, View, absolute_module
-from octod.indexer.parse import MARK, Cursor, Tree, parse_expression, parse_file
+from octod.indexer.lookup import (
+    LayeredSource,
+    ScopeSource,
+    Target,
+    TypeRef,
+    find_member,
+    refresh,
+    resolve,
+)
+from octod.indexer.names import View, absolute_module
+from octod.indexer.parse import MARK, Cursor, Tree, parse_expression
 from octod.indexer.reading import Reading
+from octod.indexer.sites import argument_text, call_sites, module_of, usage_key
 
 __all__ = [
     "History",
     "Receiver",
-    "ResolvedCall",
-    "argument_text",
     "arguments_at",
     "call_sites",
     "callees_at",
@@ -35,7 +39,6 @@ __all__ = [
     "module_of",
     "names_at",
     "receiver_at",
-    "resolved_calls",
     "types_at",
     "usage_key",
 ]
@@ -69,16 +72,6 @@ class History:
 
     here: tuple[str, ...]
     same_type: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ResolvedCall:
-    """A call of an attribute, or of a name imported from a module, whose receiver is known."""
-
-    call: Call
-    owner: TypeRef
-    member: str
-    features: tuple[str, ...]
 
 
 # the cursor --------------------------------------------------------------------------------------------------------
@@ -162,18 +155,24 @@ def types_at(
 
 def features_at(cursor: Cursor) -> tuple[str, ...]:
     """What surrounds the cursor, as mining would see a call there (features.py)."""
-    trail = Trail()
     at = cursor.tree.current
-    for number, block in enumerate(cursor.tree.blocks[: at + 1]):
-        table = table_of(block)
-        if number < at:
-            for call in table.calls:
-                trail.note(call)
-        elif table.cursor is not None:
-            for call in table.calls[: table.cursor_calls]:
-                trail.note(call)
-            return surroundings(table.cursor, trail)
-    return ()
+    if not 0 <= at < len(cursor.tree.blocks):
+        return ()
+    blocks = cursor.tree.blocks
+    table = table_of(blocks[at])
+    if table.cursor is None:
+        return ()
+    trail = Trail()
+    in_function = table.cursor.use.frame.kind == "function"
+    for number in range(at - 1, -1, -1) if in_function else range(at):
+        calls = table_of(blocks[number]).calls
+        for call in calls:
+            trail.note(call)
+        if in_function and calls:
+            break  # of other blocks a function sees the last call alone
+    for call in table.calls[: table.cursor_calls]:
+        trail.note(call)
+    return surroundings(table.cursor, trail)
 
 
 def history_at(
@@ -214,120 +213,6 @@ def arguments_at(
     return tuple(found)
 
 
-def module_of(path: str) -> tuple[str, bool]:
-    """(dotted module name, is a package) of a file by the ``__init__.py`` files beside it; names only, nothing is read."""
-    return _module_of(str(Path(path).parent), Path(path).stem)
-
-
-@lru_cache(maxsize=1024)
-def _module_of(folder: str, stem: str) -> tuple[str, bool]:
-    package = stem == "__init__"
-    parts = [] if package else [stem]
-    parent = Path(folder)
-    for _ in range(20):
-        if not (parent / "__init__.py").exists() or not parent.name.isidentifier():
-            break
-        parts.append(parent.name)
-        parent = parent.parent
-    return ".".join(reversed(parts)), package
-
-
-# finished files ----------------------------------------------------------------------------------------------------
-
-
-def resolved_calls(view: View, with_features: bool = True) -> Iterator[ResolvedCall]:
-    """The calls of a file whose receiver is a module, class or object of the index, in reading order."""
-    trail = Trail()
-    for block, table in enumerate(view.tables):
-        for call in table.calls:
-            assert call.receiver is not None
-            owner = _owner(view, view.place(block, call.use), call)
-            if owner is not None:
-                yield ResolvedCall(call, owner, call.member, surroundings(call, trail) if with_features else ())
-            trail.note(call)
-        for call in table.bare:
-            if (imported := _imported_owner(view, block, call)) is not None:
-                yield ResolvedCall(call, imported[0], imported[1], ())
-
-
-def call_sites(
-    source: ScopeSource, text: str, path: str, module: str = "", package: bool = False
-) -> tuple[list[CallSite], list[str]]:
-    """(every call site of a finished file whose receiver is known, problems)."""
-    refresh(source)
-    if not module:
-        module, package = module_of(path)
-    tree, problem = parse_file(text)
-    if tree is None:
-        return [], [f"{path}: {problem}"]
-    view = View(source, tree, module, package)
-    plain = tree.blocks[0].parsed.text
-    starts = _line_starts(plain)
-    found: list[CallSite] = []
-    for resolved in resolved_calls(view):
-        node, receiver = resolved.call.node, resolved.call.receiver
-        if node is None or receiver is None:
-            continue
-        dot = _offset(plain, starts, node.func.end_lineno, node.func.end_col_offset) - len(resolved.member)
-        close = _offset(plain, starts, node.end_lineno, node.end_col_offset) - 1
-        opened = plain.find("(", dot)
-        found.append(
-            CallSite(
-                receiver=resolved.owner.qualified,
-                instance=resolved.owner.instance,
-                member=resolved.member,
-                library=_library(source, resolved.owner),
-                start=_offset(plain, starts, receiver.lineno, receiver.col_offset),
-                dot=dot,
-                open=opened + 1,
-                close=close,
-                positional=tuple(ast.unparse(a) for a in node.args),
-                keywords=tuple((k.arg or "**", ast.unparse(k.value)) for k in node.keywords),
-                features=resolved.features,
-            )
-        )
-    return found, []
-
-
-def usage_key(owner: TypeRef) -> str:
-    """The key that usage is counted under: the class or module, with ``()`` for objects of a class."""
-    if owner.qualified.endswith("()") or not owner.instance:
-        return owner.qualified
-    return owner.qualified + "()"
-
-
-def argument_text(lines: list[str], node: ast.Call, longest: int) -> str | None:
-    """The source between the call's brackets on one line; None when it is longer than that, or cannot be told.
-
-    ``lines`` are those of the text that the node was parsed from.
-    """
-    if not node.args and not node.keywords:
-        return ""
-    first, last = (node.func.end_lineno or 1) - 1, (node.end_lineno or 1) - 1
-    if last - first > 8 or last >= len(lines):
-        return None
-    begin, end = node.func.end_col_offset or 0, node.end_col_offset or 0
-    if first == last:
-        text = _columns(lines[first], begin, end)
-    else:
-        rows = [_columns(lines[first], begin, None), *lines[first + 1 : last], _columns(lines[last], 0, end)]
-        if any("#" in r or '"""' in r or r.endswith("\\") for r in rows):
-            return None
-        text = " ".join(r.strip() for r in rows).replace("( ", "(").replace(", )", ")")
-    text = text.strip()
-    if not (text.startswith("(") and text.endswith(")")):
-        return None
-    text = text[1:-1].strip().removesuffix(",")
-    return text if len(text) <= longest else None
-
-
-def _columns(line: str, begin: int, end: int | None) -> str:
-    """A part of a line by columns in UTF-8 bytes."""
-    if line.isascii():
-        return line[begin:end]
-    return line.encode("utf-8", "surrogatepass")[begin:end].decode("utf-8", "replace")
-
-
 # helpers -----------------------------------------------------------------------------------------------------------
 
 
@@ -343,9 +228,9 @@ def _view(source: ScopeSource, tree: Tree, module: str, package: bool) -> View:
 
 
 def _cursor_node(view: View) -> ast.expr | None:
-    if not 0 <= view.tree.current < len(view.tables):
+    if not 0 <= view.tree.current <= view.last:
         return None
-    call = view.tables[view.tree.current].cursor
+    call = view.table(view.tree.current).cursor
     return call.receiver if call is not None else None
 
 
@@ -354,17 +239,7 @@ def _receiver_types(view: View, cursor: Cursor) -> Types:
     node = _cursor_node(view) or parse_expression(cursor.receiver)
     if place is None or node is None:
         return ()
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
-        return _super(view, place)
     return place.infer(node)
-
-
-def _super(view: View, place: Place) -> Types:
-    """What ``super()`` gives members of: the bases of the class around."""
-    frame = place.use.frame
-    while frame.parent is not None and frame.kind != "class":
-        frame = frame.parent
-    return tuple(replace(b, instance=True) for b in view.class_bases(frame, place.block))
 
 
 def _kind(source: ScopeSource, one: TypeRef) -> str:
@@ -413,7 +288,8 @@ def _around(view: View, cursor: Cursor) -> list[tuple[int, Call]]:
     at = view.tree.current
     before: list[tuple[int, Call]] = []
     after: list[tuple[int, Call]] = []
-    for number, table in enumerate(view.tables):
+    for number in range(view.last + 1):
+        table = view.table(number)
         if number < at:
             before += [(number, c) for c in table.calls]
         elif number > at:
@@ -437,69 +313,3 @@ def _statement_line(view: View, cursor: Cursor) -> int:
     """The cursor's line within its block, from 1."""
     block = view.tree.blocks[view.tree.current]
     return cursor.text.count("\n", block.start, cursor.offset) + 1 + block.part
-
-
-def _owner(view: View, place: Place, call: Call) -> TypeRef | None:
-    """The type that a call's receiver counts for: the first that has the member, else the first of the index."""
-    assert call.receiver is not None
-    first: TypeRef | None = None
-    for one in place.infer(call.receiver):
-        if not one.qualified or one.qualified.startswith(("~", ".", "typing.Callable")):
-            continue
-        if one.qualified.endswith("()"):
-            first = first or one
-            continue
-        if view.owns(one.qualified):
-            continue
-        target = resolve(view.source, one.qualified)
-        if target is None or target.kind not in ("module", "class"):
-            continue
-        plain = TypeRef(target.qualified, one.instance)
-        if resolve(view.source, f"{target.qualified}.{call.member}") is not None:
-            return plain
-        first = first or plain
-    return first
-
-
-def _imported_owner(view: View, block: int, call: Call) -> tuple[TypeRef, str] | None:
-    """(module, name there) of a call of a name that was imported from a module."""
-    bindings = view.bindings(call.member, block, call.use)
-    if not bindings or bindings[0][1].kind != "from":
-        return None
-    node = bindings[0][1].node
-    assert isinstance(node, ast.ImportFrom)
-    name = next((a.name for a in node.names if (a.asname or a.name) == call.member), call.member)
-    module = view.absolute(node)
-    target = resolve(view.source, module) if module else None
-    if target is None or target.kind != "module" or resolve(view.source, f"{module}.{name}") is None:
-        return None
-    return TypeRef(target.qualified, False), name
-
-
-def _library(source: ScopeSource, owner: TypeRef) -> str:
-    name = owner.qualified.removesuffix("()")
-    while name:
-        scope = source.scope(name)
-        if scope is not None:
-            return scope.library.distribution
-        name = name.rpartition(".")[0]
-    return ""
-
-
-def _line_starts(text: str) -> list[int]:
-    starts = [0]
-    at = text.find("\n")
-    while at >= 0:
-        starts.append(at + 1)
-        at = text.find("\n", at + 1)
-    return starts
-
-
-def _offset(text: str, starts: list[int], line: int | None, column: int | None) -> int:
-    """Code points from the file's start of an ast position (lines from 1, columns in UTF-8 bytes)."""
-    start = starts[(line or 1) - 1]
-    end = starts[line] if line is not None and line < len(starts) else len(text)
-    content = text[start:end]
-    if content.isascii():
-        return start + (column or 0)
-    return start + len(content.encode("utf-8", "surrogatepass")[: column or 0].decode("utf-8", "replace"))

@@ -44,8 +44,15 @@ def search(index: Index, words: str, limit: int = 20, popularity: Callable[[str]
     if not query or limit < 1:
         return []
     asked = "".join(re.findall(r"[^\W_]+", words)).lower()
-    candidates = index.matches(match_query(words, NAME_MARK), _CANDIDATES)
+    # Equal names first: a common word begins more names than are looked at.
+    candidates = index.matches(f'"{NAME_MARK}{asked}"', _CANDIDATES) if asked.isascii() else []
+    candidates += index.matches(match_query(words, NAME_MARK), _CANDIDATES)
     if len(candidates) < _CANDIDATES:
+        # `http get` means a `get` in something called http: the last word names it, the others may be around.
+        *others, last = re.findall(r"[^\W_]+", words)
+        if others:
+            around = match_query(" ".join(others))
+            candidates += index.matches(f'{around} "{NAME_MARK}{last}"', _CANDIDATES)
         candidates += index.matches(query, max(3 * limit, 60))
     fits: dict[tuple[str, str], tuple[float, Scope]] = {}
     for scope, name, rank in candidates:
@@ -71,9 +78,9 @@ def _fit(asked: str, words: str, path: str, name: str) -> float:
     whole = "".join(parts)
     wanted = [word.lower() for word in re.findall(r"[^\W_]+", words)]
     in_path = set(path.lower().replace("_", ".").split("."))
-    score = sum(6.0 for word in wanted if any(part.startswith(word) for part in parts))
-    score += sum(4.0 for word in wanted if word in in_path)
-    if whole == asked or f"{path}.{name}".lower().endswith(words.strip().lower()):
+    score = sum(6.0 for word in wanted if whole.startswith(word) or any(part.startswith(word) for part in parts))
+    score += sum(4.0 for word in wanted if any(part.startswith(word) for part in in_path))
+    if whole == asked or f".{path}.{name}".lower().endswith(f".{words.strip().lower()}"):
         score += 20.0
     elif whole.startswith(asked):
         score += 6.0
@@ -126,7 +133,7 @@ def _shortest(index: Index, qualified: str) -> str:
         package = index.scope(".".join(parts[:depth]))
         if package is None or package.kind != "module":
             continue
-        for start in range(depth, len(parts)):
+        for start in range(len(parts) - 1, depth - 1, -1):
             symbol = package.symbols.get(parts[start])
             if symbol is None or not symbol.public:
                 continue

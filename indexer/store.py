@@ -221,6 +221,8 @@ class Index:
 
     def merge_usage(self, merge: Callable[[list[bytes]], bytes]) -> int:
         """Bring the merged usage of every touched receiver up to date; returns how many there were."""
+        if not self._all("SELECT 1 FROM touched LIMIT 1"):
+            return 0
         with self._writing() as connection:
             touched = [r for (r,) in connection.execute("SELECT receiver FROM touched").fetchall()]
             for receiver in touched:

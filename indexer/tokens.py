@@ -28,13 +28,15 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 # A line that starts so cannot be inside a bracket: an earlier bracket was left open.
-_STARTERS = frozenset(
-    "def class return import while with try raise assert del pass break continue global nonlocal elif except finally".split()
-)
-_KEYWORDS = frozenset(
-    "and as assert async await break class continue def del elif else except finally for from global if import in is "
-    "lambda nonlocal not or pass raise return try while with yield".split()
-)
+_STARTERS = frozenset({
+    "def", "class", "return", "import", "while", "with", "try", "raise", "assert", "del", "pass", "break",
+    "continue", "global", "nonlocal", "elif", "except", "finally",
+})  # fmt: skip
+_KEYWORDS = frozenset({
+    "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
+    "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not",
+    "or", "pass", "raise", "return", "try", "while", "with", "yield",
+})  # fmt: skip
 
 Token = tuple[str, str, int, int]  # kind, text, start, end
 

@@ -36,7 +36,7 @@ log = logging.getLogger("octod.lsp")
 Json = dict[str, Any]
 
 # Seconds an editor waits: the first menu may find a daemon that starts, later ones must not make typing wait.
-_FIRST, _MENU, _GHOST, _OTHER, _WARM = 1.0, 0.3, 0.5, 1.0, 10.0
+_FIRST, _MENU, _GHOST, _OTHER, _WARM = 1.0, 1.0, 0.5, 1.0, 10.0
 # Seconds a question waits for the client's settings: asked without them, it may start the index of another environment.
 _SETTLE = 1.0
 _DEBOUNCE = 0.03  # seconds without a change before the daemon prepares for the cursor

@@ -37,7 +37,7 @@ def test_loss_falls_and_the_adapter_is_sound(data: DataSet, real_base: BaseModel
         real_base, data.train, tmp_path, parameters=replace(SHORT, steps=40, rate=2e-2), progress=steps.append
     )
     assert 40 == outcome.steps == len(steps)
-    assert outcome.loss < steps[0].loss - 0.4
+    assert outcome.loss < steps[0].loss - 0.2
     assert [s.share for s in steps] == sorted(s.share for s in steps)
     config = check_folder(outcome.folder, base=real_base, carded=False)
     assert (4, 2.0, "random-llama") == (config.rank, config.scaling, config.base_name)

@@ -124,6 +124,16 @@ def test_second_library_is_measured_against_the_first_as_the_wrong_one(run: Call
     assert "wrong adapter (other) + index" in names
 
 
+def test_measured_sources_have_rows_of_their_own_and_are_not_trained_on(
+    run: Callable[..., Trained], tmp_path: Path
+) -> None:
+    """A source tree that is named as measured."""
+    folds.write_usage(tmp_path / "tree", 20)
+    trained = run(measured=[tmp_path / "tree"])
+    assert {"other-source member", "other-source arguments"} <= {f.kind for f in trained.figures}
+    assert {"origami", "synthesised"} == set(trained.card.sources)
+
+
 @pytest.mark.parametrize(
     ("package", "error", "message"),
     [

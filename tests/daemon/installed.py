@@ -47,6 +47,13 @@ class Installed:
         (root / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
         (root / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
 
+    @classmethod
+    def at(cls, root: Path) -> Installed:
+        """One that is there already."""
+        made = cls.__new__(cls)
+        made.root, made.packages = root, root / "lib" / "python3.11" / "site-packages"
+        return made
+
     @property
     def python(self) -> str:
         """The interpreter an editor would name; starting it fails."""

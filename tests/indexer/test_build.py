@@ -95,6 +95,14 @@ def test_mining_that_was_interrupted_is_made_up_for(environment: Environment, tm
         assert json.loads(index.usage("ham") or b"") == {"f": 3}
 
 
+def test_merging_that_was_interrupted_is_made_up_for(environment: Environment, tmp_path: Path) -> None:
+    """What was mined but not yet merged counts after the next build."""
+    with built(environment, tmp_path) as index:
+        index.put_usage("eggs", {"ham": b'{"late": 7}'}, index.usage_sources()["eggs"])
+        build(environment, index.path, processes=0, mining="counting")
+        assert json.loads(index.usage("ham") or b"") == {"late": 7}
+
+
 def test_a_damaged_index_is_built_again(environment: Environment, tmp_path: Path) -> None:
     """A reader met bytes that cannot be right; the next build starts from nothing and the reader sees it (promise P12)."""
     with built(environment, tmp_path) as index:
