@@ -4,8 +4,7 @@
 
 This imports the environment's packages, so run it on packages that you trust: octod itself never does.  A member counts as
 existing when the module or class has it (or it is an importable submodule), when an annotation or a slot declares it, or when
-a method of a class in the MRO assigns it to ``self``.  Names behind ``if TYPE_CHECKING`` exist for type checkers only and are counted
-apart.
+a method of a class in the MRO assigns it to ``self``, or when the class answers for any name by ``__getattr__``.
 """
 
 from __future__ import annotations
@@ -72,6 +71,8 @@ def exists(thing, name):
         except (ImportError, ValueError, AttributeError):
             return False
     if inspect.isclass(thing):
+        if hasattr(thing, "__getattr__"):
+            return True
         fields = getattr(thing, "model_fields", None) or getattr(thing, "__fields__", None) or {}
         return name in fields or any(name in own(base) for base in thing.__mro__)
     return False

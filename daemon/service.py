@@ -235,8 +235,9 @@ class OctodService:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reader, reading)
-        except LookupError as error:
-            if workspace.index.damaged:  # a row that must be there is not
+        except (LookupError, ValueError) as error:
+            if workspace.index.damaged or not await asyncio.to_thread(workspace.sound):
+                # a row that must be there is not, or holds what nobody wrote
                 raise IndexProblem("the index is damaged", "it is built again, answers come back by themselves") from error
             raise
         finally:

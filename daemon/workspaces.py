@@ -37,6 +37,7 @@ Say = Callable[[str], None]
 
 _FOUND_FOR = 2.0  # seconds a place is remembered to have no better environment than the one found
 _MOST_FOUND = 1_000
+_LOOK = 60.0  # seconds between two thorough looks at an index that answers wrongly
 _RETRY = 60.0  # seconds until a build that failed is tried again
 _MENDS = 3  # times a damaged index is thrown away before it is told as a problem of the disk
 
@@ -61,6 +62,7 @@ class Workspace:
         self._unchecked = self.ready
         self._broken = False
         self._mends = 0
+        self._looked = float("-inf")
         if self.index.rebuilt:
             self._tell("was damaged or of another format")
 
@@ -95,6 +97,13 @@ class Workspace:
         else:
             return
         self._refresh_all()
+
+    def sound(self) -> bool:
+        """A thorough look, after an answer failed as it does on a damaged index; takes seconds, so once in a while."""
+        if time.monotonic() - self._looked > _LOOK:
+            self._looked = time.monotonic()
+            self.index.damaged = self.index.damaged or self._is_damaged()
+        return not self.index.damaged
 
     async def build(self, force: bool = False) -> BuildReport:
         """Bring the index up to date now; ``force`` builds it from nothing."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from typing import Protocol
 
 from octod.core.symbols import Parameter, Symbol
 from octod.indexer.annotations import UNKNOWN, arguments_of, types_of
-from octod.indexer.lookup import ScopeSource, TypeRef, find_member, find_name, memo_of, mro, resolve
-from octod.indexer.lore import ACCESSORS, ITEMS, MISSING, OBJECTS, RESULTS, SAME, SAME_PART
+from octod.indexer.attributes import Bindings, Types, attribute, held_by, union
+from octod.indexer.lookup import ScopeSource, TypeRef, find_member, find_name, mro, resolve
+from octod.indexer.lore import ITEMS, OBJECTS, RESULTS, SAME
 from octod.indexer.overloads import fitting, signatures
 
-__all__ = ["Bindings", "Types", "attribute", "awaited", "called", "elements", "entered", "infer"]
-
-Types = tuple[TypeRef, ...]
+__all__ = ["awaited", "called", "elements", "entered", "infer"]
 
 _MOST = 8  # alternatives followed
 _DEEPEST = 40
@@ -36,25 +34,6 @@ _OPERATORS: dict[type[ast.operator], str] = {
 }  # fmt: skip
 
 
-class Bindings(Protocol):
-    """The names around an expression, and what the file itself defines."""
-
-    def name(self, name: str) -> Types:
-        """What the name is here."""
-
-    def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
-        """The attribute of a class (or object of it) that the file defines; None when the class is not the file's."""
-
-    def own_call(self, function: TypeRef) -> Types | None:
-        """What a function of the file returns; None when it is not the file's."""
-
-    def above(self) -> Types:
-        """What ``super()`` gives the attributes of."""
-
-    def inside(self, node: ast.expr) -> Bindings:
-        """The bindings in the element of a comprehension."""
-
-
 def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: int = 0) -> Types:
     """The types that the expression may have; empty where that is unknown."""
     if depth > _DEEPEST:
@@ -65,7 +44,7 @@ def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: 
             return bindings.name(expression.id)
         case ast.Attribute():
             owners = infer(source, bindings, expression.value, depth)
-            return _each(attribute(source, bindings, o, expression.attr) for o in owners[:_MOST])
+            return union(attribute(source, bindings, o, expression.attr) for o in owners[:_MOST])
         case ast.Call():
             return _call(source, bindings, expression, depth)
         case ast.Await():
@@ -105,100 +84,12 @@ def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: 
             plain = isinstance(expression.ops[0], (ast.In, ast.NotIn, ast.Is, ast.IsNot))
             return arrays if arrays and not plain else (TypeRef("builtins.bool"),)
         case ast.BoolOp():
-            return _each(infer(source, bindings, v, depth) for v in expression.values)
+            return union(infer(source, bindings, v, depth) for v in expression.values)
         case ast.IfExp():
-            return _each(infer(source, bindings, v, depth) for v in (expression.body, expression.orelse))
+            return union(infer(source, bindings, v, depth) for v in (expression.body, expression.orelse))
         case ast.NamedExpr():
             return infer(source, bindings, expression.value, depth)
     return ()
-
-
-def _each(groups: object) -> Types:
-    """One union of several, in order."""
-    return tuple(dict.fromkeys(t for group in groups for t in group))[: 2 * _MOST]  # type: ignore[attr-defined]
-
-
-# attributes --------------------------------------------------------------------------------------------------------
-
-
-def attribute(source: ScopeSource, bindings: Bindings | None, owner: TypeRef, name: str) -> Types:
-    """What ``owner.name`` is."""
-    if not owner.known:
-        return ()
-    if bindings is not None and (own := bindings.own_attribute(owner, name)) is not None:
-        return own
-    memo = memo_of(source).other
-    key = ("attribute", owner, name)
-    known = memo.get(key)
-    if known is None:
-        known = memo[key] = _attribute(source, owner, name)
-    assert isinstance(known, tuple)
-    return known
-
-
-def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
-    if not owner.instance:
-        target = resolve(source, f"{owner.qualified}.{name}")
-        if target is None:
-            return ()
-        if target.kind in ("module", "class"):
-            return (TypeRef(target.qualified, False),)
-        if target.kind == "function":
-            return (TypeRef(target.qualified, False, (), owner if _is_class(source, owner) else None),)
-        if target.symbol is None or target.kind == "property":
-            return ()
-        return types_of(source, target.symbol.returns, target.qualified.rpartition(".")[0], replace(owner, instance=True))
-    if _holds(owner) is not None and name in SAME_PART:
-        return (owner,)
-    member = find_member(source, owner.qualified, name)
-    if member is None:
-        return tuple(TypeRef(t) for t in MISSING.get(owner.qualified, ()))
-    symbol, home = member.symbol, member.owner
-    if symbol.kind == "alias":
-        target = resolve(source, f"{home}.{symbol.name}")
-        if target is None or target.symbol is None:
-            return (TypeRef(target.qualified, False),) if target is not None else ()
-        symbol, home = target.symbol, target.qualified.rpartition(".")[0]
-        if target.kind in ("class", "module"):
-            return (TypeRef(target.qualified, False),)
-    if symbol.kind == "function":
-        return (TypeRef(f"{home}.{symbol.name}", False, (), owner),)
-    if symbol.kind == "class":
-        return (TypeRef(f"{home}.{symbol.name}", False),)
-    if accessor := ACCESSORS.get(f"{home}.{name}"):
-        return (TypeRef(accessor),)
-    found = types_of(source, symbol.returns, home, owner, arguments_of(source, owner, home))
-    if symbol.kind == "attribute":
-        return _each(_described(source, t, owner) for t in found)
-    if not found and symbol.kind == "property":
-        return (TypeRef(f"{home}.{name}()"),)
-    return found
-
-
-def _holds(one: TypeRef) -> TypeRef | None:
-    """What an array of objects holds; None for anything else."""
-    if one.qualified == OBJECTS and len(one.args) == 1 and one.args[0].known:
-        return one.args[0]
-    return None
-
-
-def _described(source: ScopeSource, value: TypeRef, owner: TypeRef) -> Types:
-    """What a descriptor gives when it is read from an object."""
-    if not value.instance or value.qualified.startswith(_BUILTIN) or not value.known:
-        return (value,)
-    getter = find_member(source, value.qualified, "__get__")
-    if getter is None or getter.symbol.kind != "function":
-        return (value,)
-    found: Types = ()
-    for _, returns in signatures(getter.symbol):
-        found += types_of(source, returns, getter.owner, value, arguments_of(source, value, getter.owner))
-    plain = tuple(t for t in found if t.qualified != value.qualified and t.qualified != "builtins.object")
-    return plain or (value,)
-
-
-def _is_class(source: ScopeSource, owner: TypeRef) -> bool:
-    target = resolve(source, owner.qualified)
-    return target is not None and target.kind == "class"
 
 
 # calls -------------------------------------------------------------------------------------------------------------
@@ -208,7 +99,7 @@ def _call(source: ScopeSource, bindings: Bindings, call: ast.Call, depth: int) -
     if isinstance(call.func, ast.Name) and call.func.id == "super" and not call.args:
         return bindings.above()
     functions = infer(source, bindings, call.func, depth)
-    return _each(called(source, bindings, f, call, depth) for f in functions[:_MOST])
+    return union(called(source, bindings, f, call, depth) for f in functions[:_MOST])
 
 
 def called(source: ScopeSource, bindings: Bindings | None, function: TypeRef, call: ast.Call | None, depth: int = 0) -> Types:
@@ -220,8 +111,13 @@ def called(source: ScopeSource, bindings: Bindings | None, function: TypeRef, ca
     if function.instance:
         if function.qualified == "typing.Callable":
             return function.args
-        if _holds(function) is not None:
+        if held_by(function) is not None:
             return (function,)  # axes.ravel(): the method stands for its result
+        if "ufunc" in function.qualified.lower() and call is not None and bindings is not None:
+            # a function of arrays gives tables and series back as they are
+            given = union(infer(source, bindings, a, depth) for a in call.args[:2])
+            if rich := tuple(t for t in given if t.qualified.startswith("pandas.")):
+                return rich
         method = find_member(source, function.qualified, "__call__")
         if method is None or method.symbol.kind != "function":
             return ()
@@ -285,7 +181,7 @@ def _returned(
         precise = tuple(t for t in found if not any(a.qualified in ("", OBJECTS) for a in (t, *t.args)))
         if precise and call is not None and not call.args and not call.keywords:
             return precise
-        return _each((precise, _from_lore(known)))
+        return union((precise, _from_lore(known)))
     if found:
         return tuple(dict.fromkeys(found))[:_MOST]
     if function.qualified.startswith("numpy.") and symbol.returns is not None:
@@ -328,7 +224,7 @@ def _solve(
         if wrapper in ("type", "Type"):
             types = tuple(replace(t, instance=True) for t in types if not t.instance)
         elif wrapper == "Callable":
-            types = _each(called(source, bindings, t, None, depth + 1) for t in types)
+            types = union(called(source, bindings, t, None, depth + 1) for t in types)
         elif wrapper:
             types = elements(source, types)
         if types := tuple(t for t in types if t.known):
@@ -347,7 +243,7 @@ def _variable(source: ScopeSource, name: str, home: str) -> bool:
 def _method(source: ScopeSource, bindings: Bindings | None, owner: TypeRef, name: str) -> Types:
     """What the object's special method returns; nothing when it has none."""
     found = attribute(source, bindings, owner, name)
-    return _each(called(source, bindings, f, None) for f in found if not f.instance)
+    return union(called(source, bindings, f, None) for f in found if not f.instance)
 
 
 def _short(one: TypeRef) -> str:
@@ -362,7 +258,7 @@ def elements(source: ScopeSource, types: Types, bindings: Bindings | None = None
             continue
         if one.qualified == "builtins.tuple":
             found += [a for a in one.args if a.qualified not in ("", "...")]
-        elif (held := _holds(one)) is not None:
+        elif (held := held_by(one)) is not None:
             found += [held, one]  # a row of a grid is such an array again
         elif one.qualified in _SEQUENCES or _short(one) in _ELEMENTS:
             found += [a for a in one.args[:1] if a.qualified]
@@ -452,7 +348,7 @@ def _item(source: ScopeSource, bindings: Bindings, node: ast.Subscript, depth: i
                 found.append(one.args[number])
             else:
                 found += [a for a in one.args if a.qualified not in ("", "...")]
-        elif (held := _holds(one)) is not None:
+        elif (held := held_by(one)) is not None:
             found += [held] if not isinstance(index, ast.Slice) else [one]
         elif rule := next((ITEMS[c] for c in mro(source, one.qualified) if c in ITEMS), None):
             found += [TypeRef(t) if t != "Self" else replace(one, receiver=None) for t in rule(index)]
@@ -495,4 +391,4 @@ def _operation(source: ScopeSource, bindings: Bindings, node: ast.BinOp, depth: 
         kept = tuple(t for t in made if t.known and t.qualified != "builtins.object")
         results += kept or (replace(one, receiver=None),)
     wider = tuple(t for t in right if t.instance and t.known and t.qualified in ITEMS)
-    return _each((results, wider if not any(r.qualified in ITEMS for r in results) else ()))
+    return union((results, wider if not any(r.qualified in ITEMS for r in results) else ()))

@@ -15,6 +15,7 @@ _AXES = "matplotlib.axes._axes.Axes"
 # pandas hands these out through a descriptor that takes the class as an argument (pandas/core/accessor.py).
 ACCESSORS: dict[str, str] = {
     f"{_FRAME}.plot": "pandas.plotting._core.PlotAccessor",
+    f"{_SERIES}.values": _ARRAY,
     f"{_SERIES}.plot": "pandas.plotting._core.PlotAccessor",
     f"{_SERIES}.str": "pandas.core.strings.accessor.StringMethods",
     f"{_SERIES}.dt": "pandas.core.indexes.accessors.CombinedDatetimelikeProperties",

@@ -6,26 +6,16 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from octod.indexer import definitions
 from octod.indexer.annotations import read_annotation, substitute, types_of
+from octod.indexer.attributes import Types, attribute
 from octod.indexer.bindings import table_of
-from octod.indexer.frames import LATER, Binding, Branch, Frame, Table, Use, choose, names_of
-from octod.indexer.infer import Types, attribute, awaited, called, elements, entered, infer
-from octod.indexer.lookup import ScopeSource, Target, TypeRef, dotted, resolve
+from octod.indexer.frames import LATER, Binding, Frame, Table, Use, choose, names_of
+from octod.indexer.infer import elements, entered, infer
+from octod.indexer.lookup import ScopeSource, Target, TypeRef, resolve
 from octod.indexer.parse import Tree
 
 __all__ = ["Place", "View"]
-
-_DEEPEST = 12  # functions of the file followed into one another
-_MOST_RETURNS = 6
-
-# Decorators that leave a function what it is, or that are read elsewhere.
-_TRANSPARENT = frozenset({
-    "staticmethod", "classmethod", "abstractmethod", "overload", "override", "final", "wraps", "cache",
-    "lru_cache", "contextmanager", "asynccontextmanager", "fixture", "dataclass", "property",
-    "cached_property", "setter", "getter", "deleter", "singledispatch", "total_ordering",
-    "runtime_checkable",
-})  # fmt: skip
-_PROPERTIES = frozenset({"property", "cached_property", "hybrid_property", "cache_readonly", "abstractproperty"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,9 +92,9 @@ class View:
         self.package = package
         self.last = len(tree.blocks) - 1
         self._types: dict[Binding, Types] = {}
-        self._calls: dict[Frame, Types] = {}
+        self.calls: dict[Frame, Types] = {}
         self._frames: dict[str, list[tuple[Frame, int]]] = {}
-        self._depth = 0
+        self.depth = 0
         self._lines: dict[int, list[str]] = {}
 
     def clear(self) -> None:
@@ -112,7 +102,7 @@ class View:
         for block in self.tree.blocks:
             table_of(block).clear()
         self._types.clear()
-        self._calls.clear()
+        self.calls.clear()
         self._frames.clear()
 
     def lines(self, block: int) -> list[str]:
@@ -258,7 +248,7 @@ class View:
             return self._unpacked(place, entered(self.source, place.infer(node), place), binding.path, None)
         if kind == "parameter":
             assert isinstance(node, ast.arg)
-            return self._parameter(block, binding.frame, node)
+            return definitions.parameter(self, block, binding.frame, node)
         if kind in ("except", "narrow"):
             assert isinstance(node, ast.expr)
             nodes = node.elts if isinstance(node, ast.Tuple) else [node]
@@ -266,7 +256,7 @@ class View:
         if kind == "class" and binding.inner is not None:
             return (TypeRef(f"{self.module}.{binding.inner.name}", False),)
         if kind == "def" and binding.inner is not None:
-            return self._decorated(place, binding)
+            return definitions.decorated(self, place, binding)
         return ()
 
     def _unpacked(self, place: Place, types: Types, path: tuple[int, ...], node: ast.expr | None) -> Types:
@@ -309,141 +299,17 @@ class View:
         return types_of(self.source, target.symbol.returns, target.qualified.rpartition(".")[0])
 
     # functions and classes of the file ---------------------------------------------------------------------------
-    def _parameter(self, block: int, frame: Frame, node: ast.arg) -> Types:
-        function = frame.node
-        assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        outer = frame.parent
-        assert outer is not None
-        place = Place(self, block, Use(outer, frame.order, frame.branch))
-        if node.annotation is not None and (types := place.annotation(node.annotation, self._self(outer))):
-            return types
-        every = [*function.args.posonlyargs, *function.args.args]
-        names = _decorator_names(function)
-        if outer.kind == "class" and every and every[0] is node and "staticmethod" not in names:
-            on_class = "classmethod" in names or function.name in ("__new__", "__init_subclass__", "__class_getitem__")
-            return (TypeRef(f"{self.module}.{outer.name}", not on_class),)
-        default = _default(function, node)
-        if default is not None and (types := place.infer(default)):
-            return types
-        if function.name.startswith("test") or "fixture" in names:
-            return self._fixture(node.arg)
-        return ()
-
-    def _self(self, outer: Frame) -> TypeRef | None:
-        return TypeRef(f"{self.module}.{outer.name}") if outer.kind == "class" else None
-
-    def _fixture(self, name: str) -> Types:
-        """What a pytest fixture of the file gives."""
-        found = self.parts(f"{self.module}.{name}")
-        if not found or not isinstance(found[0][0].node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return ()
-        if "fixture" not in _decorator_names(found[0][0].node):
-            return ()
-        types = self.own_call(TypeRef(f"{self.module}.{name}", False)) or ()
-        yielded = elements(self.source, types) if found[0][0].yields else types
-        return awaited(self.source, yielded)
-
-    def _decorated(self, place: Place, binding: Binding) -> Types:
-        """The function, or what its decorators make of it (``@click.group()`` makes a Group)."""
-        node = binding.node
-        assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and binding.inner is not None
-        value: Types = (TypeRef(f"{self.module}.{binding.inner.name}", False),)
-        for decorator in reversed(node.decorator_list):
-            head = decorator.func if isinstance(decorator, ast.Call) else decorator
-            last = dotted(head).rpartition(".")[2]
-            if last in _TRANSPARENT:
-                continue
-            call = ast.copy_location(ast.Call(decorator, [ast.Name(node.name, ast.Load())], []), node)
-            made = tuple(t for d in place.infer(decorator) for t in called(self.source, place, d, call))
-            objects = tuple(t for t in made if t.instance and t.known and t.qualified != "typing.Callable")
-            value = objects or value
-        return value
-
     def own_call(self, function: TypeRef) -> Types | None:
         """What calling a function or class of the file gives; None when it is not the file's."""
-        found = self.parts(function.qualified)
-        if not found:
-            return None
-        frame, block = found[0]
-        if frame.kind == "class":
-            return (TypeRef(function.qualified),)
-        known = self._calls.get(frame)
-        if known is None:
-            self._calls[frame] = ()
-            known = self._calls[frame] = self._returned(frame, block) if self._depth < _DEEPEST else ()
-        if function.receiver is not None:
-            known = substitute(known, function.receiver, None)
-        return known
-
-    def _returned(self, frame: Frame, block: int) -> Types:
-        node = frame.node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or frame.parent is None:
-            return ()
-        self._depth += 1
-        place = Place(self, block, Use(frame.parent, frame.order, frame.branch))
-        types: Types = ()
-        if node.returns is not None:
-            types = place.annotation(node.returns, self._self(frame.parent))
-        elif frame.yields:
-            inside = self._union(frame, block, frame.yields)
-            types = tuple(TypeRef("typing.Iterator", True, (t,)) for t in inside)
-        else:
-            types = self._union(frame, block, frame.returns)
-        self._depth -= 1
-        if isinstance(node, ast.AsyncFunctionDef) and not frame.yields:
-            types = tuple(TypeRef("typing.Coroutine", True, (TypeRef(""), TypeRef(""), t)) for t in types)
-        return types
-
-    def _union(self, frame: Frame, block: int, values: list[tuple[ast.expr, int, Branch | None]]) -> Types:
-        found: dict[TypeRef, None] = {}
-        for value, order, branch in values[:_MOST_RETURNS]:
-            place = Place(self, block, Use(frame, order, branch))
-            found.update(dict.fromkeys(place.infer(value)))
-        return tuple(found)
-
-    def class_bases(self, frame: Frame, block: int) -> Types:
-        """The classes that a class of the file derives from."""
-        if not isinstance(frame.node, ast.ClassDef) or frame.parent is None:
-            return ()
-        place = Place(self, block, Use(frame.parent, frame.order, frame.branch))
-        return tuple(t for b in frame.node.bases for t in place.infer(b) if not t.instance and t.known)
+        return definitions.own_call(self, function)
 
     def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
         """The attribute of a class of the file, inherited ones included; None when it is not the file's class."""
-        found = self.parts(owner.qualified)
-        if not found or found[0][0].kind != "class":
-            return None
-        if self._depth >= _DEEPEST:
-            return ()
-        self._depth += 1
-        try:
-            return self._own_attribute(found, owner, name)
-        finally:
-            self._depth -= 1
+        return definitions.own_attribute(self, owner, name)
 
-    def _own_attribute(self, parts: list[tuple[Frame, int]], owner: TypeRef, name: str) -> Types:
-        in_body = [(number, b) for part, number in parts for b in part.bindings.get(name, ())]
-        if in_body and in_body[-1][1].kind == "def":
-            number, binding = in_body[-1]
-            node = binding.node
-            assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and binding.inner is not None
-            function = TypeRef(f"{self.module}.{binding.inner.name}", False, (), owner)
-            if not _PROPERTIES.isdisjoint(_decorator_names(node)) or "setter" in _decorator_names(node):
-                return self.own_call(function) or ()
-            decorated = self.types(number, binding)
-            return (function,) if decorated and not decorated[0].instance else decorated
-        bound = in_body + [(number, b) for part, number in parts for b in part.attributes.get(name, ())]
-        types = tuple(dict.fromkeys(t for number, b in bound for t in self.types(number, b)))
-        if types or bound:
-            return types
-        frame, block = parts[0]
-        for base in self.class_bases(frame, block):
-            inherited = replace(base, instance=owner.instance, receiver=None)
-            place = Place(self, block, Use(frame, LATER, None))
-            types = attribute(self.source, place, inherited, name)
-            if types:
-                return tuple(replace(t, receiver=owner) if t.receiver == inherited else t for t in types)
-        return ()
+    def class_bases(self, frame: Frame, block: int) -> Types:
+        """The classes that a class of the file derives from."""
+        return definitions.class_bases(self, frame, block)
 
     # what is in scope --------------------------------------------------------------------------------------------
     def visible(self, block: int, use: Use) -> Iterator[str]:
@@ -478,20 +344,3 @@ def absolute_module(module: str, level: int, here: str, package: bool) -> str:
         return ""
     kept = parts[: len(parts) - climb]
     return ".".join([*kept, module] if module else kept)
-
-
-def _decorator_names(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    heads = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
-    return {dotted(h).rpartition(".")[2] for h in heads}
-
-
-def _default(function: ast.FunctionDef | ast.AsyncFunctionDef, node: ast.arg) -> ast.expr | None:
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
-        if argument is node:
-            return default
-    for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=False):
-        if argument is node:
-            return keyword_default
-    return None

@@ -20,6 +20,7 @@ _SPECIAL = frozenset(
     "__init__ __new__ __class__ __doc__ __eq__ __ne__ __hash__ __repr__ __str__ __call__ __enter__ __exit__ __aenter__ "
     "__aexit__ __iter__ __next__ __len__ __getitem__ __setitem__ __contains__ __version__".split()
 )
+_VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 
 # numpy's stubs list the extended precision types of every platform; 64-bit ones have no 96-bit float.
 _OTHER_PLATFORMS = frozenset({"float96", "complex192"} if sys.maxsize > 2**32 else {"float128", "complex256"})
@@ -46,6 +47,8 @@ def _present(source: ScopeSource, qualified: str, everything: Iterable[Member]) 
         if not symbol.public and (symbol.target is not None or (module and member.owner != qualified)):
             continue  # merely imported
         if name.startswith("_"):
+            if (name.startswith("__") and not name.endswith("__")) or symbol.returns in _VARIABLES:
+                continue  # spelled otherwise at run time (mangled), or a type variable
             owner = member.owner
             if owner not in stubs:
                 scope = source.scope(owner)

@@ -154,7 +154,8 @@ def alternatives(reading: Reading, node: ast.stmt) -> list[tuple[list[ast.stmt],
         return [(node.body, False), (node.orelse, True)]
     if isinstance(node, (ast.Try, ast.TryStar)):
         blocks = [(node.body, False), (node.orelse, False)]
-        blocks += [(handler.body, True) for handler in node.handlers]
+        # a handler that raises leaves nothing behind for who imports the module
+        blocks += [(h.body, True) for h in node.handlers if not isinstance(h.body[-1], ast.Raise)]
         return [*blocks, (node.finalbody, False)]
     if isinstance(node, (ast.With, ast.AsyncWith)):
         return [(node.body, False)]

@@ -9,11 +9,11 @@ import ast
 from dataclasses import dataclass, replace
 
 from octod.core.symbols import LibraryId, Scope
+from octod.indexer.attributes import Types
 from octod.indexer.bindings import table_of
 from octod.indexer.extract_class import class_scopes
 from octod.indexer.features import Trail, receiver_text, surroundings
 from octod.indexer.frames import Call, Frame
-from octod.indexer.infer import Types
 from octod.indexer.lookup import (
     LayeredSource,
     ScopeSource,

@@ -29,7 +29,8 @@ MOST_ARGUMENTS = 8  # argument lists kept of a member
 MOST_KEYWORDS = 24
 MOST_MEMBERS = 800
 MOST_FEATURES = 1_500
-MOST_PAIRS = 12_000  # (feature, member) counts of a receiver: about 5 ms to load
+MOST_PAIRS = 8_000  # (feature, member) counts of a receiver: 3 to 4 ms to load
+MOST_OF_ONE = 30  # members kept of a feature
 _FEW = 40  # calls of a receiver below which counts of one are worth keeping
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
@@ -135,7 +136,7 @@ def _features(features: Mapping[str, Counts], number: Mapping[str, int], least: 
         if room <= 0:
             break
         flat: list[int] = []
-        for member, count in sorted(pairs, key=lambda p: -p[1])[:60]:
+        for member, count in sorted(pairs, key=lambda p: -p[1])[:MOST_OF_ONE]:
             flat += (number[member], count)
         found[feature] = flat
         room -= len(flat) // 2

@@ -161,3 +161,21 @@ def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
         assert 0 == await asyncio.wait_for(worker._process.wait(), 10)
 
     run(JediWorker(tmp_path / "cache"), scenario)
+
+
+def test_a_cache_cut_short_is_made_again(site: Path, tmp_path: Path) -> None:
+    """P12: files that a killed process left half written do not end every worker after it."""
+    cache = tmp_path / "cache"
+    asked = ("import pack\npack.make().l", 2, 13, [str(site)])
+
+    async def first(worker: JediWorker) -> None:
+        assert await worker.complete(*asked, deadline=20)
+
+    async def second(worker: JediWorker) -> None:
+        found = await worker.complete(*asked, deadline=20) or await worker.complete(f"\n{asked[0]}", 3, *asked[2:], deadline=20)
+        assert ["lift"] == [f.name for f in found]
+
+    run(JediWorker(cache), first)
+    for path in cache.rglob("*.pkl"):
+        path.write_bytes(b"")
+    run(JediWorker(cache), second)

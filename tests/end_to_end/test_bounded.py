@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from octod.daemon.engines.fake import FakeEngine
 
@@ -16,7 +17,7 @@ from tests.end_to_end.inside import document, serving
 
 pytestmark = pytest.mark.slow
 
-_WARM, _MEASURED = 500, 1_000
+_WARM, _MEASURED, _EVERY = 500, 1_000, 100
 _TEXT = """import shop
 import json
 
@@ -41,7 +42,7 @@ def test_a_thousand_completions_take_no_memory_files_or_threads(house: House, mo
     monkeypatch.setattr("octod.indexer.parse._REMEMBERED", 20_000)
     engine = FakeEngine()
 
-    async def run() -> tuple[float, int, int]:
+    async def run() -> list[float]:
         async with serving(house, engine) as service:
 
             async def ask(number: int) -> None:
@@ -52,12 +53,15 @@ def test_a_thousand_completions_take_no_memory_files_or_threads(house: House, mo
 
             for number in range(_WARM):
                 await ask(number)
-            before = _memory(), len(os.listdir("/proc/self/fd")), threading.active_count()
+            counted = len(os.listdir("/proc/self/fd")), threading.active_count()
+            memory = [_memory()]
             for number in range(_WARM, _WARM + _MEASURED):
                 await ask(number)
-            after = _memory(), len(os.listdir("/proc/self/fd")), threading.active_count()
-            return after[0] - before[0], after[1] - before[1], after[2] - before[2]
+                if number % _EVERY == 0:
+                    memory.append(_memory())
+            assert counted == (len(os.listdir("/proc/self/fd")), threading.active_count())
+            return memory
 
-    grown, files, threads = asyncio.run(run())
-    assert grown < 1.0 * _MEASURED / 1_000
-    assert (0, 0) == (files, threads)
+    memory = asyncio.run(run())
+    slope, _ = np.polyfit(range(0, _MEASURED + 1, _EVERY), memory, 1)  # MB for one completion
+    assert slope * 1_000 < 1.0

@@ -73,7 +73,7 @@ def test_a_newer_version_and_a_cancel_stop_the_engine_within_50_ms(house: House)
                     newer = await client.request("menu", params, 30)
                     assert "open_basket" in {item["name"] for item in newer["items"]}
                     assert await older is None
-                await wait_for(lambda: len(engine.stopped) > len(waited))  # noqa: B023
+                await wait_for(lambda: len(engine.stopped) > len(waited))
                 waited.append(engine.stopped[-1] - began)
             await client.close()
             server.stop()

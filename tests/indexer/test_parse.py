@@ -40,6 +40,8 @@ def test_receiver_text(marked: str, receiver: str, partial: str) -> None:
 
 TREES = {
     "open brackets": ("x = f(a, b=[c.$0", f"x = f(a, b=[c.{MARK}])"),
+    "a name called match": ("match = re.$0", f"match = re.{MARK}"),
+    "a match statement": ("match x.$0", f"match x.{MARK}:\n    case _:\n        pass"),
     "ternary": ("x = a if b.$0", f"x = a if b.{MARK} else 0"),
     "dictionary": ("x = {'a': 1, b.$0", f"x = {{'a': 1, b.{MARK}: 0}}"),
     "loop": ("for x in a.$0", f"for x in a.{MARK}:\n    pass"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from octod.core.errors import IndexProblem
-from octod.indexer.usage import MOST_ARGUMENTS, ReceiverUsage, decode, encode, merge, mine
+from octod.indexer.usage import MOST_ARGUMENTS, MOST_OF_ONE, MOST_PAIRS, ReceiverUsage, decode, encode, merge, mine
 from resolving import SOURCE
 
 FILE = """
@@ -83,5 +83,5 @@ def test_large_usage_is_bounded() -> None:
         usage.arguments[f"m{i}"] = {str(j): 2 for j in range(50)}
     kept = decode(encode(usage))
     assert (len(kept.members), max(len(a) for a in kept.arguments.values())) == (800, MOST_ARGUMENTS)
-    assert sum(len(m) for m in kept.features.values()) <= 12_100
+    assert sum(len(m) for m in kept.features.values()) <= MOST_PAIRS + MOST_OF_ONE
     assert list(kept.members)[:2] == ["m0", "m1"]
