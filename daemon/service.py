@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections import Counter
@@ -344,6 +345,10 @@ def _since(began: float) -> float:
 
 async def make_service(paths: Paths, settings: Settings) -> OctodService:
     """The service with the engine that the settings name; raises OctodError for settings that cannot be met."""
+    # What is loaded by now stays; the default thresholds pause for up to 2 s on the heap of a large index.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     if settings.engine == "none":
         return OctodService(paths, settings, None, None)
     from octod.daemon.engines.embedded import EmbeddedEngine

@@ -68,6 +68,8 @@ def module_of(file: Path, root: Path) -> str | None:
         parts = list(file.relative_to(root).parts)
     except ValueError:
         return None
+    if "typeshed" in parts[:-1]:
+        return None  # stubs of other libraries that a type checker brings along
     parts[-1] = parts[-1].split(".", 1)[0]
     if parts[0].endswith("-stubs"):
         parts[0] = parts[0].removesuffix("-stubs")

@@ -349,6 +349,8 @@ def _complete(text: str, found: Scan, body_follows: bool) -> str:
         tail = f"\n{indent}def _(): pass"
     elif head == "try" and found.colon:
         tail = f"\n{indent}finally: pass"
+    elif head == "match" and not found.colon and not body_follows:
+        tail = f":\n{indent} case _: pass"
     elif head in _COMPOUND and not found.colon:
         tail = ":" if body_follows else ": pass"
     setting = _CLAUSES.get(head, "")

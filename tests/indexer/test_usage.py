@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from octod.core.errors import IndexProblem
-from octod.indexer.usage import MOST_ARGUMENTS, MOST_OF_ONE, MOST_PAIRS, ReceiverUsage, decode, encode, merge, mine
+from octod.indexer.usage import (
+    MOST_ARGUMENTS,
+    MOST_OF_ONE,
+    MOST_PAIRS,
+    ReceiverUsage,
+    decode,
+    encode,
+    merge,
+    mine,
+)
 from resolving import SOURCE
 
 FILE = """

@@ -167,7 +167,7 @@ def test_a_slow_daemon_makes_no_hang(paths: Paths) -> None:
         client.type("#slow", 0, 0)
         before = time.monotonic()
         assert {"isIncomplete": True, "items": []} == client.ask(COMPLETION, 1, 6)
-        assert time.monotonic() - before < 0.6
+        assert time.monotonic() - before < 1.5
         assert client.ask(INLINE, 1, 6, context=CONTEXT) is None
         assert client.ask("textDocument/hover", 1, 6) is None
         assert time.monotonic() - before < 4
@@ -196,7 +196,7 @@ def test_a_stopped_daemon_makes_no_hang_and_goes_on(paths: Paths) -> None:
         os.kill(started.pid, signal.SIGSTOP)
         before = time.monotonic()
         assert [] == names(client.ask(COMPLETION, 1, 6))
-        assert time.monotonic() - before < 0.6
+        assert time.monotonic() - before < 1.5
         os.kill(started.pid, signal.SIGCONT)
         assert ["get", "post", "Client"] == menu_until_there(client)
         assert started.pid == running(paths)
