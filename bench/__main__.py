@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LIBRARIES = "requests httpx numpy pandas matplotlib click flask rich pydantic sqlalchemy sklearn".split()
+LIBRARIES = ["requests", "httpx", "numpy", "pandas", "matplotlib", "click", "flask", "rich", "pydantic", "sqlalchemy", "sklearn"]
 
 
 def run(*command: str, output: Path | None = None) -> None:

@@ -17,8 +17,7 @@ __all__ = ["offered"]
 
 # Special methods that every object, or every container that a stub gives them to, has at run time.
 _SPECIAL = frozenset(
-    "__init__ __new__ __class__ __doc__ __eq__ __ne__ __hash__ __repr__ __str__ __call__ __enter__ __exit__ __aenter__ "
-    "__aexit__ __iter__ __next__ __len__ __getitem__ __setitem__ __contains__ __version__".split()
+    ["__init__", "__new__", "__class__", "__doc__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__", "__version__"]
 )
 _VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 
