@@ -158,7 +158,7 @@ class Model:
         return {
             "engine": info.kind,
             "ready": self.ready and info.alive,
-            "base": info.base,
+            "base": self._base.name if self._base is not None else info.base,
             "context": info.context,
             "pid": info.pid,
             "adapters": sorted(self._loaded),
