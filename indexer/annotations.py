@@ -7,10 +7,30 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from octod.indexer.lookup import ScopeSource, TypeRef, bases, dotted, find_name, memo_of, mro, scope_of
+from octod.indexer.lookup import (
+    ScopeSource,
+    Target,
+    TypeRef,
+    bases,
+    dotted,
+    find_name,
+    memo_of,
+    mro,
+    scope_of,
+)
 from octod.indexer.parse import parse_expression
 
-__all__ = ["UNKNOWN", "arguments_of", "class_variables", "instance_of", "read_annotation", "substitute", "types_of"]
+__all__ = [
+    "UNKNOWN",
+    "arguments_of",
+    "class_variables",
+    "has_placeholder",
+    "named_type",
+    "read_annotation",
+    "substitute",
+    "template_of",
+    "types_of",
+]
 
 Variables = Mapping[str, tuple[TypeRef, ...]]
 NameLookup = Callable[[str], "tuple[TypeRef, ...] | None"]
@@ -58,6 +78,11 @@ def types_of(
     """
     if not annotation_text:
         return ()
+    return substitute(template_of(source, annotation_text, scope_qualified), self_type, variables)
+
+
+def template_of(source: ScopeSource, annotation_text: str, scope_qualified: str) -> tuple[TypeRef, ...]:
+    """The types of an annotation with its type variables and ``Self`` left as placeholders (``~T``)."""
     memo = memo_of(source).other
     key = ("types", scope_qualified, annotation_text)
     template = memo.get(key)
@@ -72,7 +97,8 @@ def types_of(
 
             template = read_annotation(source, node, named)
         memo[key] = template
-    return substitute(template, self_type, variables)
+    assert isinstance(template, tuple)
+    return template
 
 
 def read_annotation(source: ScopeSource, node: ast.expr, named: NameLookup, depth: int = 0) -> tuple[TypeRef, ...]:
@@ -140,15 +166,25 @@ def _subscript(source: ScopeSource, node: ast.Subscript, named: NameLookup, dept
         return tuple(replace(t, instance=False) for t in inner)
     if last == "Callable":
         results = read_annotation(source, parts[-1], named, depth + 1) if parts else ()
-        return tuple(TypeRef("typing.Callable", True, (r,)) for r in results) or (TypeRef("typing.Callable"),)
+        wanted = parts[0].elts if len(parts) == 2 and isinstance(parts[0], ast.List) else []
+        given = tuple((read_annotation(source, p, named, depth + 1) or (UNKNOWN,))[0] for p in wanted)
+        if not results:
+            return (TypeRef("typing.Callable", True, (UNKNOWN, *given) if given else ()),)
+        return tuple(TypeRef("typing.Callable", True, (r, *given)) for r in results)
     heads = read_annotation(source, node.value, named, depth + 1)
     if last in ("tuple", "Tuple"):
         return _tuples([read_annotation(source, p, named, depth + 1) for p in parts], parts)
     if not heads:
         return ()
-    if any(h.args or h.qualified.startswith("~") for h in heads):
-        return heads  # an alias with its own arguments: NDArray[Any]
     choices = [read_annotation(source, p, named, depth + 1) for p in parts]
+    # what is subscripted is no type variable, however it is called
+    heads = tuple(inner for h in heads for inner in (h.args if h.qualified == f"~{last}" else (h,)))
+    if any(h.args or h.qualified.startswith("~") for h in heads):  # an alias with its own arguments: NDArray[Any]
+        free: dict[str, None] = {}
+        for head in heads:
+            _free(head, free)
+        given_to = {name: c for name, c in zip(free, choices, strict=False) if c}
+        return substitute(heads, _SELF, given_to, True) if given_to else heads
     return tuple(
         TypeRef(head.qualified, head.instance, arguments) for head in heads for arguments in _products(choices)
     )[:_MOST]
@@ -191,13 +227,16 @@ def _named(source: ScopeSource, name: str, scope_qualified: str) -> tuple[TypeRe
             return ()
         if last == "Self":
             return (_SELF,)
+    return named_type(source, target, name)
+
+
+def named_type(source: ScopeSource, target: Target, name: str) -> tuple[TypeRef, ...]:
+    """What a name of the index stands for when it is used as a type under ``name``."""
     if target.kind == "class":
         return (TypeRef(target.qualified),)
     if target.kind == "attribute" and target.symbol is not None:
         return _alias(source, target.qualified, target.symbol.returns, name)
-    if target.kind == "function":  # a class factory, or a docstring that names the maker
-        return ()
-    return ()
+    return ()  # a function: a class factory, or a docstring that names the maker
 
 
 def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) -> tuple[TypeRef, ...]:
@@ -211,7 +250,7 @@ def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) 
     if returns.rpartition(".")[2] in ("ParamSpec", "TypeVarTuple"):
         return ()
     if returns.startswith(("type[", "Type[")):
-        inner = types_of(source, returns[5:-1], outer)
+        inner = template_of(source, returns[5:-1], outer)
         if inner and _VARIABLE.match(last):
             return (TypeRef(f"~{last}", True, inner),)  # solved by a call where it can be, else its bound
         return inner
@@ -221,23 +260,35 @@ def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) 
 # type variables ----------------------------------------------------------------------------------------------------
 
 
+def _free(one: TypeRef, found: dict[str, None]) -> None:
+    """The type variables of a template in the order in which they appear."""
+    if one.qualified.startswith("~") and one.qualified != "~Self":
+        found[one.qualified[1:]] = None
+    else:
+        for argument in one.args:
+            _free(argument, found)
+
+
 def substitute(
-    types: tuple[TypeRef, ...], self_type: TypeRef | None, variables: Variables | None
+    types: tuple[TypeRef, ...], self_type: TypeRef | None, variables: Variables | None, keep: bool = False
 ) -> tuple[TypeRef, ...]:
-    """The types with their placeholders filled in; a variable without value is its bound, or unknown."""
-    if not any(_has_placeholder(t) for t in types):
+    """The types with their placeholders filled in; a variable without value stays (``keep``), is its bound, or unknown."""
+    if not any(has_placeholder(t) for t in types):
         return types
     found: list[TypeRef] = []
     for one in types:
-        found += _filled(one, self_type, variables or {}, 0)
+        found += _filled(one, self_type, variables or {}, 0, keep)
     return tuple(dict.fromkeys(t for t in found if t.qualified))[:_MOST]
 
 
-def _has_placeholder(one: TypeRef) -> bool:
-    return one.qualified.startswith("~") or any(_has_placeholder(a) for a in one.args)
+def has_placeholder(one: TypeRef) -> bool:
+    """Whether a type variable or ``Self`` is left in it."""
+    return one.qualified.startswith("~") or any(has_placeholder(a) for a in one.args)
 
 
-def _filled(one: TypeRef, self_type: TypeRef | None, variables: Variables, depth: int) -> tuple[TypeRef, ...]:
+def _filled(
+    one: TypeRef, self_type: TypeRef | None, variables: Variables, depth: int, keep: bool
+) -> tuple[TypeRef, ...]:
     if depth > _DEEPEST:
         return ()
     if one.qualified == "~Self":
@@ -246,12 +297,14 @@ def _filled(one: TypeRef, self_type: TypeRef | None, variables: Variables, depth
         return (replace(self_type, instance=one.instance, receiver=None),)
     if one.qualified.startswith("~"):
         values = variables.get(one.qualified[1:])
+        if not values and keep:
+            return (one,)
         if not values:
             values = substitute(one.args, self_type, variables) if one.args else ()
         return tuple(v if one.instance else replace(v, instance=False) for v in values)
-    if not one.args or not _has_placeholder(one):
+    if not one.args or not has_placeholder(one):
         return (one,)
-    choices = [_filled(a, self_type, variables, depth + 1) for a in one.args]
+    choices = [_filled(a, self_type, variables, depth + 1, keep) for a in one.args]
     return tuple(replace(one, args=arguments) for arguments in _products(choices))
 
 
@@ -311,8 +364,3 @@ def _through(
                     given[name] = types
         return given if base == owner else _through(source, base, owner, given, depth + 1)
     return {}
-
-
-def instance_of(types: tuple[TypeRef, ...], *names: str) -> tuple[TypeRef, ...]:
-    """Those of the types that are objects of one of the named classes."""
-    return tuple(t for t in types if t.instance and t.qualified in names)

@@ -20,22 +20,44 @@ _MOST = 8  # alternatives followed
 
 
 class Bindings(Protocol):
-    """The names around an expression, and what the file itself defines."""
+    """The names around an expression, and what the file itself defines.  ``calls`` remembers what calls gave."""
+
+    @property
+    def calls(self) -> dict[ast.Call, Types]:
+        """Results of the calls that were looked at."""
 
     def name(self, name: str) -> Types:
         """What the name is here."""
 
+    def narrowed(self, node: ast.expr, assigned: bool) -> Types:
+        """What a condition says here of an attribute or item (``self.x``), or what was ``assigned`` to it last."""
+
+    def infer(self, expression: ast.expr, depth: int = 0) -> Types:
+        """The types of an expression that stands here."""
+
+    def annotation(self, node: ast.expr) -> Types:
+        """The types that an annotation that stands here allows."""
+
+    def result(self, function: TypeRef) -> Types:
+        """What calling a function gives when nothing is known of the arguments."""
+
+    def order(self, one: TypeRef) -> tuple[str, ...]:
+        """The classes that attributes are looked up in, the file's own included."""
+
     def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
         """The attribute of a class (or object of it) that the file defines; None when the class is not the file's."""
 
-    def own_call(self, function: TypeRef) -> Types | None:
+    def own_fields(self, owner: TypeRef) -> list[str] | None:
+        """The annotated names of a class of the file in order; None when the class is not the file's."""
+
+    def own_call(self, function: TypeRef, call: ast.Call | None = None, depth: int = 0) -> Types | None:
         """What a function of the file returns; None when it is not the file's."""
 
     def above(self) -> Types:
         """What ``super()`` gives the attributes of."""
 
     def inside(self, node: ast.expr) -> Bindings:
-        """The bindings in the element of a comprehension."""
+        """The bindings in the element of a comprehension, or the body of a lambda."""
 
 
 def union(groups: Iterable[Types]) -> Types:
@@ -47,6 +69,8 @@ def attribute(source: ScopeSource, bindings: Bindings | None, owner: TypeRef, na
     """What ``owner.name`` is."""
     if not owner.known:
         return ()
+    if name == "__class__" and owner.instance:
+        return (replace(owner, instance=False, receiver=None),)
     if bindings is not None and (own := bindings.own_attribute(owner, name)) is not None:
         return own
     memo = memo_of(source).other
@@ -83,12 +107,12 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
         symbol, home = target.symbol, target.qualified.rpartition(".")[0]
         if target.kind in ("class", "module"):
             return (TypeRef(target.qualified, False),)
+    if accessor := ACCESSORS.get(f"{home}.{name}"):
+        return (TypeRef(accessor),)
     if symbol.kind == "function":
         return (TypeRef(f"{home}.{symbol.name}", False, (), owner),)
     if symbol.kind == "class":
         return (TypeRef(f"{home}.{symbol.name}", False),)
-    if accessor := ACCESSORS.get(f"{home}.{name}"):
-        return (TypeRef(accessor),)
     found = types_of(source, symbol.returns, home, owner, arguments_of(source, owner, home))
     if symbol.kind == "attribute":
         return union(_described(source, t, owner) for t in found)

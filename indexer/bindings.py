@@ -9,8 +9,10 @@ import ast
 from collections.abc import Callable, Iterable
 
 from octod.indexer.expressions import ExpressionReader
-from octod.indexer.frames import Binding, Branch, Frame, FrameKind, Statement, Table
+from octod.indexer.frames import Binding, Branch, Frame, FrameKind, Statement, Table, path_text
+from octod.indexer.made import class_of_call
 from octod.indexer.parse import Block
+from octod.indexer.patterns import captured, tested
 
 __all__ = ["table_of"]
 
@@ -53,6 +55,12 @@ class _Reader(ExpressionReader):
 
     def _assign(self, node: ast.Assign) -> None:
         self.say(node, tuple(node.targets))
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Call):
+            made = class_of_call(node.targets[0].id, node.value)
+            if made is not None:
+                self.expression(node.value, None, "")
+                self._class(made)
+                return
         self.expression(node.value, None, "")
         for target in node.targets:
             self.target(target, "assign", node.value)
@@ -69,6 +77,11 @@ class _Reader(ExpressionReader):
         self.expression(node.value, None, "")
         if not isinstance(node.target, ast.Name):
             self.expression(node.target, None, "")
+            return
+        earlier = self.frame.bindings.get(node.target.id)
+        if earlier is None or not isinstance(earlier[-1].node, ast.BinOp):  # once: long runs of them say nothing new
+            both = ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value)
+            self.bind(node.target.id, "assign", ast.copy_location(both, node))
 
     def _expression(self, node: ast.Expr) -> None:
         self.say(node)
@@ -90,25 +103,13 @@ class _Reader(ExpressionReader):
         self._other(node)
         self.narrow(node.test)
 
-    def narrow(self, test: ast.expr) -> None:
-        """Bind what ``isinstance(x, T)`` says of ``x``."""
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-            for value in test.values:
-                self.narrow(value)
-        if (
-            isinstance(test, ast.Call)
-            and isinstance(test.func, ast.Name)
-            and test.func.id == "isinstance"
-            and len(test.args) == 2
-            and isinstance(test.args[0], ast.Name)
-        ):
-            self.bind(test.args[0].id, "narrow", test.args[1])
-
-    def arm(self, statements: list[ast.stmt], group: ast.AST, number: int, arms: int, word: str) -> None:
-        """Read one arm of a conditional statement."""
+    def arm(self, statements: list[ast.stmt], group: ast.AST, number: int, arms: int, word: str, excluded: ast.expr | None = None) -> None:
+        """Read one arm of a conditional statement; ``excluded`` is a condition that does not hold in it."""
         outer, blocks = self.branch, self.blocks
         left = bool(statements) and isinstance(statements[-1], _LEAVING)
         self.branch = Branch(outer, group, number, arms, left)
+        if excluded is not None:
+            self.apart(self.exclude, excluded)
         self.blocks = (*blocks, word)
         self.body(statements)
         self.branch, self.blocks = outer, blocks
@@ -120,27 +121,27 @@ class _Reader(ExpressionReader):
         arms = 2 if node.orelse else 0
         left = isinstance(node.body[-1], _LEAVING)
         self.branch = Branch(outer, node, 0, arms, left)
-        self.narrow_apart(node.test)
+        self.apart(self.narrow, node.test)
         self.blocks = (*blocks, "if")
         self.body(node.body)
         self.branch, self.blocks = outer, blocks
         if node.orelse:
             if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
                 self.branch = Branch(outer, node, 1, arms)
+                self.apart(self.exclude, node.test)
                 self.body(node.orelse)
                 self.branch = outer
             else:
-                self.arm(node.orelse, node, 1, arms, "if")
-        if left and isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not):
-            self.narrow(node.test.operand)
+                self.arm(node.orelse, node, 1, arms, "if", node.test)
+        if left:
+            self.exclude(node.test)
 
-    def narrow_apart(self, test: ast.expr) -> None:
+    def apart(self, narrow: Callable[[ast.expr], None], test: ast.expr) -> None:
         """Narrow inside the arm only: the binding's branch counts as left, so nothing after the arm sees it."""
         arm = self.branch
         assert arm is not None
-        inner = Branch(arm.parent, arm.group, arm.arm, 0, True)
-        self.branch = inner
-        self.narrow(test)
+        self.branch = Branch(arm.parent, arm.group, arm.arm, 0, True)
+        narrow(test)
         self.branch = arm
 
     def _try(self, node: ast.Try) -> None:
@@ -157,7 +158,10 @@ class _Reader(ExpressionReader):
                 if handler.type is not None:
                     self.statement = Statement("except", (), self.blocks)
                     self.expression(handler.type, None, "")
-                    if handler.name:
+                    if handler.name and isinstance(node, ast.TryStar):
+                        group = ast.Subscript(ast.Name("ExceptionGroup", ast.Load()), handler.type, ast.Load())
+                        self.bind(handler.name, "except", group)
+                    elif handler.name:
                         self.bind(handler.name, "except", handler.type)
                 self.body(handler.body)
                 self.branch, self.blocks = outer, blocks
@@ -180,7 +184,12 @@ class _Reader(ExpressionReader):
     def _while(self, node: ast.While) -> None:
         self.say(node)
         self.expression(node.test, None, "")
+        outer = self.branch
+        if isinstance(node.test, (ast.Call, ast.BoolOp, ast.UnaryOp)):
+            self.branch = Branch(outer, node, 0)
+            self.apart(self.narrow, node.test)
         self.block(node.body, "loop")
+        self.branch = outer
         self.block(node.orelse, "loop")
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
@@ -198,14 +207,17 @@ class _Reader(ExpressionReader):
             outer = self.branch
             self.branch = Branch(outer, node, number)
             for part in ast.walk(case.pattern):
-                if isinstance(part, ast.MatchAs) and part.name:
-                    inner = part.pattern
-                    known = isinstance(inner, ast.MatchClass)
-                    self.bind(part.name, "narrow" if known else "none", inner.cls if known else part)  # type: ignore[union-attr]
-                elif isinstance(part, ast.MatchValue):
+                if isinstance(part, ast.MatchValue):
                     self.expression(part.value, None, "")
                 elif isinstance(part, ast.MatchClass):
                     self.expression(part.cls, None, "")
+            classes = tested(case.pattern)
+            if classes is not None and (text := path_text(node.subject)):
+                arm, self.branch = self.branch, Branch(outer, node, number, 0, True)
+                self.bind(text, "narrow", classes)
+                self.branch = arm
+            for name, kind, made, path in captured(case.pattern, node.subject):
+                self.bind(name, kind, made, path)
             if case.guard is not None:
                 self.expression(case.guard, None, "")
             self.body(case.body)
@@ -244,11 +256,10 @@ class _Reader(ExpressionReader):
         made = Binding(node.name, "def", node, outer, self.order, self.branch, (), frame)
         outer.bindings.setdefault(node.name, []).append(made)
         branch, blocks, self.branch, self.blocks = self.branch, self.blocks, None, ()
-        for argument in every:
-            self.bind(argument.arg, "parameter", argument)
-        for argument in (arguments.vararg, arguments.kwarg):
+        self.variables(node)
+        for argument in (*every, arguments.vararg, arguments.kwarg):
             if argument is not None:
-                self.bind(argument.arg, "none", argument)
+                self.bind(argument.arg, "parameter", argument)
         self.body(node.body)
         self.frame, self.branch, self.blocks = outer, branch, blocks
 
@@ -260,9 +271,28 @@ class _Reader(ExpressionReader):
         outer = frame.parent
         assert outer is not None
         branch, blocks, self.branch, self.blocks = self.branch, self.blocks, None, ()
+        self.variables(node)
         self.body(node.body)
         self.frame, self.branch, self.blocks = outer, branch, blocks
         self.bind(node.name, "class", node, inner=frame)
+
+    def variables(self, node: FunctionNode | ast.ClassDef) -> None:
+        """Type parameters in brackets (PEP 695); older versions of Python do not parse them."""
+        for parameter in getattr(node, "type_params", ()):
+            self.bind(parameter.name, "variable", parameter)
+
+    def _alias(self, node: ast.stmt) -> None:
+        """``type X = ...``."""
+        self.bind(node.name.id, "assign", node.value)  # type: ignore[attr-defined]  # ast.TypeAlias, since Python 3.12
+
+    def _global(self, node: ast.Global) -> None:
+        if self.frame.kind == "function":
+            self.frame.elsewhere.update(dict.fromkeys(node.names, self.table.module))
+
+    def _nonlocal(self, node: ast.Nonlocal) -> None:
+        outer = self.frame.parent
+        if self.frame.kind == "function" and outer is not None and outer.kind == "function":
+            self.frame.elsewhere.update(dict.fromkeys(node.names, outer))
 
     def enter(self, kind: FrameKind, name: str, node: ast.AST) -> Frame:
         outer = self.frame
@@ -279,5 +309,7 @@ _STATEMENTS: dict[type[ast.AST], Callable[..., None]] = {
     ast.TryStar: _Reader._try, ast.For: _Reader._for, ast.AsyncFor: _Reader._for, ast.While: _Reader._while,
     ast.With: _Reader._with, ast.AsyncWith: _Reader._with, ast.Match: _Reader._match, ast.Import: _Reader._import,
     ast.ImportFrom: _Reader._from, ast.FunctionDef: _Reader._function, ast.AsyncFunctionDef: _Reader._function,
-    ast.ClassDef: _Reader._class, ast.Assert: _Reader._assert, ast.Raise: _Reader._other, ast.Delete: _Reader._other,
+    ast.Global: _Reader._global, ast.Nonlocal: _Reader._nonlocal, ast.ClassDef: _Reader._class, ast.Assert: _Reader._assert, ast.Raise: _Reader._other, ast.Delete: _Reader._other,
 }  # fmt: skip
+if hasattr(ast, "TypeAlias"):
+    _STATEMENTS[ast.TypeAlias] = _Reader._alias

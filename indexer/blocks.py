@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from functools import lru_cache
 
 __all__ = ["LARGEST", "Span", "spans_of"]
@@ -37,20 +38,57 @@ def spans_of(text: str) -> list[Span]:
     if len(text) > LARGEST:
         return [(0, len(text), "")]
     spans: list[Span] = []
-    for start, end in _joined(text, _BLOCK, 0, len(text)):
+    for start, end in _tops(text):
         if end - start > LARGE_CLASS and (header := _CLASS.match(text, start, end)):
-            spans += _members(text, start, end, header)
+            spans += [(start + a, start + b, prefix) for a, b, prefix in _members(text[start:end], header[1], header.end() - start)]
         else:
             spans.append((start, end, ""))
     return spans
 
 
-def _joined(text: str, pattern: re.Pattern[str], begin: int, stop: int) -> list[tuple[int, int]]:
-    """The pattern's matches, decorators joined to what they decorate."""
+_recent: deque[tuple[str, list[tuple[int, int]]]] = deque(maxlen=4)
+
+
+def _tops(text: str) -> list[tuple[int, int]]:
+    """The statements in column 0; those that an edit of a text seen just before left as they were are not read again."""
+    for earlier, spans in _recent:
+        same = 0
+        for start, end in spans:
+            if earlier[start:end] != text[start:end]:
+                break
+            same += 1
+        if same < len(spans) // 4 and same < 20:
+            continue
+        shift, behind = len(text) - len(earlier), 0
+        for start, end in reversed(spans[same:]):
+            if earlier[start:end] != text[start + shift : end + shift]:
+                break
+            behind += 1
+        # A block may end elsewhere when what follows it changes: one more on both sides is read again.
+        kept = spans[: max(same - 2, 0)]
+        later = [(s + shift, e + shift) for s, e in spans[len(spans) - behind :][2:]]
+        begin = kept[-1][1] if kept else 0
+        stop = later[0][0] if later else len(text)
+        found = kept + _joined(text, _BLOCK, begin, len(text), stop)
+        if later and found[-1][1] == stop:
+            found += later
+        elif later:
+            continue  # the edit opened a string that ends elsewhere
+        _recent.appendleft((text, found))
+        return found
+    found = _joined(text, _BLOCK, 0, len(text))
+    _recent.appendleft((text, found))
+    return found
+
+
+def _joined(text: str, pattern: re.Pattern[str], begin: int, stop: int, until: int = -1) -> list[tuple[int, int]]:
+    """The pattern's matches up to the first that ends at ``until``, decorators joined to what they decorate."""
     spans: list[tuple[int, int]] = []
     decorators = -1
     for match in pattern.finditer(text, begin, stop):
         start, end = match.span()
+        if 0 <= until <= start and decorators < 0:
+            break
         if decorators >= 0:
             start, decorators = decorators, -1
         if _DECORATOR.match(text, start) and end < stop and not _DEFINITION.search(text, start, end):
@@ -62,18 +100,19 @@ def _joined(text: str, pattern: re.Pattern[str], begin: int, stop: int) -> list[
     return spans
 
 
-def _members(text: str, start: int, end: int, header: re.Match[str]) -> list[Span]:
-    """A large class as its head (up to the first method) and its members."""
-    body = _INDENTED.search(text, header.end() - 1, end)
+@lru_cache(maxsize=64)
+def _members(text: str, name: str, begin: int) -> tuple[Span, ...]:
+    """A large class, whose header ends at ``begin``, as its head (up to the first method) and its members."""
+    body = _INDENTED.search(text, begin - 1)
     if body is None:
-        return [(start, end, "")]
+        return ((0, len(text), ""),)
     spans: list[Span] = []
-    for a, b in _joined(text, _member_pattern(body[1]), start, end):
+    for a, b in _joined(text, _member_pattern(body[1]), 0, len(text)):
         if not spans or (len(spans) == 1 and not _MEMBER.match(text, a)):
-            spans = [(start, b, "")]
+            spans = [(0, b, "")]
         else:
-            spans.append((a, b, f"class {header[1]}:\n"))
-    return spans
+            spans.append((a, b, f"class {name}:\n"))
+    return tuple(spans)
 
 
 @lru_cache(maxsize=16)

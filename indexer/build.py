@@ -16,13 +16,13 @@ from octod.indexer.rows import Row
 from octod.indexer.store import Index
 from octod.indexer.work import Module, Task, chunks, extract, modules
 
-__all__ = ["BuildReport", "Progress", "build", "index_project"]
+__all__ = ["BuildReport", "Progress", "build", "build_library", "index_project"]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
     """What a build did: how many libraries there are now, the names of those changed and removed, files and symbols
-    extracted, seconds taken, and what was passed over and why."""
+    extracted, seconds taken, what was passed over and why, and the project folders of editable installs."""
 
     libraries: int
     changed: tuple[str, ...]
@@ -31,6 +31,7 @@ class BuildReport:
     symbols: int
     seconds: float
     problems: tuple[str, ...]
+    editable: tuple[str, ...] = ()
 
 
 def build(
@@ -40,10 +41,12 @@ def build(
     progress: Callable[[Progress], None] | None = None,
     processes: int | None = None,
     mining: str | None = MINING,
+    leaving: Callable[[Index, list[LibraryId]], None] | None = None,
 ) -> BuildReport:
     """Bring the index of an environment up to date.
 
-    Libraries are compared by distribution, version and RECORD hash; only those that differ are read again.
+    Libraries are compared by distribution, version and RECORD hash; only those that differ are read again.  ``leaving``
+    is given the index and the libraries of which it holds a version that is no longer installed, before they go.
     ``processes`` of 0 works in this process; ``mining`` names the module that mines usage (None: none is mined).
     Raises IndexProblem when the index cannot be written.
     """
@@ -57,6 +60,10 @@ def build(
         present = {d.library.distribution for d in wanted}
         gone = [k.distribution for k in known if k.distribution not in present and not k.distribution.startswith(PROJECT)]
         changed = [d for d in wanted if d.library not in known]
+        versions = {d.library.distribution: d.library.version for d in wanted}
+        if leaving is not None:
+            old = [k for k in known if not k.distribution.startswith(PROJECT)]
+            leaving(index, sorted((k for k in old if versions.get(k.distribution) != k.version), key=str))
         files = symbols = 0
         for name in gone:
             index.remove_library(name)
@@ -71,7 +78,20 @@ def build(
         total = len(index.libraries())
     names = tuple(sorted(d.library.distribution for d in changed))
     seconds = time.perf_counter() - started
-    return BuildReport(total, names, tuple(sorted(gone)), files, symbols, seconds, tuple(problems))
+    editable = tuple(dict.fromkeys(str(_editable_root(d)) for d in wanted if d.editable is not None))
+    return BuildReport(total, names, tuple(sorted(gone)), files, symbols, seconds, tuple(problems), editable)
+
+
+def build_library(distribution: Distribution, python: str, index_path: Path, *, processes: int | None = None) -> None:
+    """Put one library into the index at ``index_path``, whatever else is there; its usage is not mined."""
+    with Index.open(index_path) as index:
+        _extract(index, [distribution], _version(python), processes, lambda _: None, [])
+
+
+def _editable_root(distribution: Distribution) -> Path:
+    """The folder to watch for changes of an editable install: its project's, unless its modules are elsewhere."""
+    project = distribution.editable or distribution.root
+    return project if distribution.root.is_relative_to(project) else distribution.root
 
 
 def _extract(

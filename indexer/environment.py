@@ -10,11 +10,12 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from octod.core.errors import EnvironmentProblem
 from octod.indexer.distribution import Distribution, installed, module_of, standard_library
+from octod.indexer.managers import Machine, candidates
 
 __all__ = [
     "Distribution",
@@ -30,11 +31,16 @@ _OWN_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An installed Python: its folder, its site-packages in import order, its version as text (``3.11``)."""
+    """An installed Python: its folder, its site-packages in import order, its version as text (``3.11``).
+
+    ``reason`` says in words what led to it, ``project`` is the folder whose environment it is, where that is known.
+    """
 
     root: Path
     site_packages: tuple[Path, ...]
     python: str = _OWN_VERSION
+    reason: str = field(default="", compare=False)
+    project: Path | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -49,13 +55,17 @@ def find_environment(
     """The environment that ``hint`` names, else the one that belongs to ``start``.
 
     ``hint`` is an interpreter, a folder with ``pyvenv.cfg``, a prefix, a site-packages folder or a project folder.
-    Without it: ``.venv`` or ``venv`` beside ``start`` or above it, then VIRTUAL_ENV, then CONDA_PREFIX, then
-    octod's own environment.  Raises EnvironmentProblem when the hint leads nowhere.
+    Without it: the environments of ``start`` and of each folder above it, the nearest first (``managers.candidates``
+    gives the order within one folder), then VIRTUAL_ENV, then CONDA_PREFIX, then octod's own environment.  Raises
+    EnvironmentProblem when the hint leads nowhere.
     """
     environ = os.environ if environ is None else environ
+    machine = Machine.of(environ)
     if hint:
         path = Path(hint).expanduser().absolute()
         if found := _from_hint(path):
+            return replace(found, reason=f"{path} was named") if not found.reason else found
+        if path.is_dir() and (found := _of_folder(path, machine)):
             return found
         what = "has no installed Python packages" if path.exists() else "does not exist"
         raise EnvironmentProblem(
@@ -63,15 +73,14 @@ def find_environment(
         )
     if start is not None:
         for folder in (start.absolute(), *start.absolute().parents):
-            for name in (".venv", "venv"):
-                if found := _from_prefix(folder / name):
-                    return found
+            if found := _of_folder(folder, machine):
+                return found
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         value = environ.get(variable)
         if value and (found := _from_prefix(Path(value).absolute())):
-            return found
+            return replace(found, reason=f"{variable} is set to it")
     if found := _from_prefix(Path(sys.prefix)):
-        return found
+        return replace(found, reason="octod itself runs in it, no other was found")
     raise EnvironmentProblem(
         "no Python environment was found", "create one with: python -m venv .venv, or name one with --env"
     )
@@ -82,11 +91,28 @@ def distributions(environment: Environment) -> tuple[list[Distribution], list[st
     return installed(environment.site_packages)
 
 
+def _of_folder(folder: Path, machine: Machine) -> Environment | None:
+    """The environment that belongs to one project folder."""
+    if _is_marked(folder) and (found := _from_prefix(folder)):
+        return replace(found, reason=f"the file is inside {folder}")
+    for candidate in candidates(folder, machine):
+        if candidate.marked and not _is_marked(candidate.folder):
+            continue
+        if found := _from_prefix(candidate.folder):
+            return replace(found, reason=candidate.reason, project=folder)
+    return None
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether a folder says of itself that it is an environment."""
+    return (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+
+
 def _from_hint(path: Path) -> Environment | None:
     if path.is_dir():
         if path.name in ("site-packages", "dist-packages"):
             return _from_site_packages(path)
-        for folder in (path, path / ".venv", path / "venv", path.parent if path.name == "bin" else path):
+        for folder in (path, path.parent if path.name in ("bin", "Scripts") else path):
             if found := _from_prefix(folder):
                 return found
         return _from_site_packages(path) if any(path.glob("*.dist-info")) else None

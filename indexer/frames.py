@@ -13,28 +13,49 @@ from octod.indexer.parse import Block
 
 __all__ = [
     "DEEPEST",
+    "FILLING",
     "LATER",
+    "STARRED",
     "Binding",
     "BindingKind",
     "Branch",
     "Call",
     "Frame",
     "FrameKind",
+    "MatchedPart",
     "Statement",
     "Table",
     "Use",
     "choose",
     "names_of",
+    "path_text",
 ]
 
 # An expression nested deeper than this is data; following it costs more than it tells.
 DEEPEST = 120
+_LONGEST_PATH = 5
+# Methods that put their only argument into a container.
+FILLING = frozenset({"append", "add", "appendleft", "put", "put_nowait"})
+STARRED = 1 << 20  # a step of a path: the starred rest that begins at this plus its number
 LATER = sys.maxsize  # the order of a use that runs after everything was read
 
 FrameKind = Literal["module", "class", "function", "lambda", "comprehension"]
-BindingKind = Literal["import", "from", "assign", "annotated", "iterate", "enter", "def", "class", "parameter", "except", "narrow", "none"]
+BindingKind = Literal[
+    "import", "from", "assign", "annotated", "iterate", "enter", "def", "class", "parameter", "except", "narrow", "narrowed class", "exclude", "variable", "lambda", "none",
+]  # fmt: skip
 _DEFINITION = re.compile(r"(?:@[^\n]*\n)*(?:def|class|async[ \t]+def)[ \t]+(\w+)")
+_GLOBAL = re.compile(r"^[ \t]+global[ \t]+([\w, \t]+)", re.MULTILINE)
 _WALRUS = re.compile(r"(\w+)\s*:=")
+
+
+class MatchedPart(ast.expr):
+    """What a class pattern matches: an object of ``value`` (``index`` -1), or its part at a position."""
+
+    _fields = ("value",)
+
+    def __init__(self, value: ast.expr, index: int = -1) -> None:
+        super().__init__()
+        self.value, self.index = value, index
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +74,7 @@ class Binding:
     """A name bound at ``order`` in its frame.
 
     ``node`` is what it is made from: the value, annotation, definition or import; ``path`` leads through unpacked tuples
-    (-1: starred).
+    (negative: counted from the end; from ``STARRED`` on: all from there).
     """
 
     name: str
@@ -81,6 +102,8 @@ class Frame:
     returns: list[tuple[ast.expr, int, Branch | None]] = field(default_factory=list)
     yields: list[tuple[ast.expr, int, Branch | None]] = field(default_factory=list)
     stars: list[ast.ImportFrom] = field(default_factory=list)
+    filled: dict[str, list[Binding]] = field(default_factory=dict)  # what is put into containers, by the container's text
+    elsewhere: dict[str, Frame] = field(default_factory=dict)  # names of ``global`` and ``nonlocal``, and whose they are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +161,8 @@ class Table:
         for frame in self.every:
             frame.bindings.clear()
             frame.attributes.clear()
+            frame.filled.clear()
+            frame.elsewhere.clear()
 
 
 def choose(bindings: list[Binding], order: int, branch: Branch | None) -> tuple[list[Binding], bool]:
@@ -181,11 +206,31 @@ def _relation(bound: Branch | None, used: Branch | None) -> str:
     return relation
 
 
+def path_text(node: ast.expr) -> str:
+    """A name with what follows it as a key: ``a.b["c"][0]``; empty for anything else."""
+    parts: list[str] = []
+    while True:
+        if isinstance(node, ast.Attribute):
+            parts.append(f".{node.attr}")
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            parts.append(f"[{node.slice.value!r}]")
+        else:
+            break
+        node = node.value
+    if not isinstance(node, ast.Name) or len(parts) > _LONGEST_PATH:
+        return ""
+    return node.id + "".join(reversed(parts)) if parts else node.id
+
+
 def names_of(block: Block) -> frozenset[str]:
-    """The names that the block may bind in the module (``*`` for a star import): a look that needs no table."""
+    """The names that the block may bind in the module: a look that needs no table.
+
+    ``*`` stands for a star import, ``a.b`` for an attribute that is assigned, ``a[]`` for something put into ``a``.
+    """
     names = block.parsed.names
     if names is None and (definition := _DEFINITION.match(block.parsed.text)):
-        names = block.parsed.names = frozenset({definition[1]})
+        globals_ = _GLOBAL.findall(block.parsed.text) if "global " in block.parsed.text else []
+        names = block.parsed.names = frozenset([definition[1], *(n.strip() for g in globals_ for n in g.split(","))])
     if names is None:
         found: set[str] = set()
         _bound_names(block.parsed.body, found, 0)
@@ -207,9 +252,16 @@ def _bound_names(body: Iterable[ast.AST], found: set[str], depth: int) -> None:
         elif isinstance(node, ast.expr):
             if isinstance(node, (ast.Tuple, ast.List, ast.Starred)):
                 _bound_names(ast.iter_child_nodes(node), found, depth + 1)
+            elif isinstance(node, (ast.Attribute, ast.Subscript)):
+                found.add(path_text(node))
+                if isinstance(node, ast.Subscript):
+                    found.add(f"{path_text(node.value)}[]")
+        elif isinstance(node, ast.Expr):
+            if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute) and node.value.func.attr in FILLING:
+                found.add(f"{path_text(node.value.func.value)}[]")
         elif isinstance(node, ast.Assert):
             found.update(n.id for n in ast.walk(node.test) if isinstance(n, ast.Name))  # isinstance narrows
-        elif depth < DEEPEST and not isinstance(node, (ast.Expr, ast.Return, ast.Raise)):
+        elif depth < DEEPEST and not isinstance(node, (ast.Return, ast.Raise)):
             if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
                 found.add(node.name)
             elif isinstance(node, ast.If):

@@ -6,7 +6,9 @@ import ast
 from dataclasses import replace
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
+from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parse import parse_expression
+from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
     LayeredSource,
     ScopeSource,
@@ -37,7 +39,7 @@ __all__ = [
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
 _LONGEST_MRO = 120
-_SKIPPED_BASES = frozenset({"typing.Generic", "typing.Protocol", "typing_extensions.Protocol"})
+_SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
 # names -------------------------------------------------------------------------------------------------------------
@@ -50,16 +52,23 @@ def resolve(source: ScopeSource, qualified: str) -> Target | None:
 
 def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     source = layer(source, qualified)
-    targets = memo_of(source).targets
+    memo = memo_of(source)
+    targets, nowhere = memo.targets, memo.nowhere
     if qualified in targets:
         return targets[qualified]
-    if depth > _DEEPEST or not qualified:
+    # not found with more steps left: packages of many star imports would be searched along every path
+    if depth > _DEEPEST or not qualified or depth >= nowhere.get(qualified, _DEEPEST + 1):
         return None
     if depth == 0:
         targets[qualified] = None  # a cycle ends here
+        nowhere.clear()
     found = _look(source, qualified, depth)
     if depth == 0 or found is not None:
         targets[qualified] = found
+    if depth == 0:
+        nowhere.clear()
+    elif found is None:
+        nowhere[qualified] = depth
     return found
 
 
@@ -121,7 +130,10 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
     if source.submodules(canonical):
         return Target("module", canonical, None, None)
     if scope is not None and (symbol := scope.symbols.get(name)) is not None:
-        return Target("attribute", canonical, symbol, None)  # an alias into what is not installed or compiled
+        # an alias into what is not installed or compiled; a module for several versions hands on abstract classes
+        known = ABSTRACT.get((symbol.target or "").rpartition(".")[2])
+        found = _resolve(source, known, depth + 1) if known is not None else None
+        return found or Target("attribute", canonical, symbol, None)
     return None
 
 
@@ -183,14 +195,7 @@ def _find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target |
 
 def dotted(node: ast.expr) -> str:
     """``a.b.c`` for an expression of names and attributes, else the empty string."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return ""
-    parts.append(node.id)
-    return ".".join(reversed(parts))
+    return plainly_dotted(node) or ""
 
 
 def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.expr], ...]:
@@ -227,9 +232,11 @@ def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.ex
                 continue
             target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
             target = target or find_name(source, name, outer)
-            if target is not None and target.kind == "class" and target.qualified != class_qualified:
+            if target is not None and target.qualified in STAND_FOR:
+                found.append((STAND_FOR[target.qualified], part))
+            elif target is not None and target.kind == "class" and target.qualified != class_qualified:
                 found.append((target.qualified, part))
-            elif target is not None and target.symbol is not None and target.symbol.returns:
+            elif target is not None and target.symbol is not None and target.symbol.returns and target.qualified not in _SKIPPED_BASES:
                 # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
                 inner = find_name(source, _plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
                 if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
@@ -285,7 +292,20 @@ def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member 
         scope = scope_of(source, owner)
         if scope is not None and (symbol := scope.symbols.get(name)) is not None:
             return Member(symbol, owner, scope.library, depth)
-    return None
+    return _delegated(source, class_qualified).get(name)
+
+
+def _delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
+    """Members that a decorator copies from another class."""
+    found: dict[str, Member] = {}
+    for owner in mro(source, class_qualified):
+        for other, names, returns in DELEGATES.get(owner, ()):
+            scope = scope_of(source, other)
+            for name in names:
+                member = find_member(source, other, name) if scope is not None else None
+                if member is not None:
+                    found.setdefault(name, replace(member, symbol=replace(member.symbol, returns=returns)))
+    return found
 
 
 # members -----------------------------------------------------------------------------------------------------------
@@ -384,4 +404,4 @@ def _class_members(source: ScopeSource, qualified: str) -> tuple[Member, ...]:
                 found[name] = Member(member.symbol, member.owner, member.library, depth)
             else:
                 found[name] = Member(symbol, owner, scope.library, depth)
-    return tuple(found.values())
+    return tuple((_delegated(source, qualified) | found).values())

@@ -5,12 +5,52 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-__all__ = ["ACCESSORS", "ITEMS", "MISSING", "OBJECTS", "RESULTS", "SAME", "SAME_PART"]
+__all__ = ["ABSTRACT", "ACCESSORS", "CALLBACKS", "DELEGATES", "FIXTURES", "ITEMS", "MISSING", "MODULES", "OBJECTS", "RESULTS", "SAME", "SAME_PART", "STAND_FOR"]
 
 _FRAME = "pandas.core.frame.DataFrame"
 _SERIES = "pandas.core.series.Series"
 _ARRAY = "numpy.ndarray"
 _AXES = "matplotlib.axes._axes.Axes"
+
+# What stands in for a base that is no class (typeshed has them as special forms).
+STAND_FOR = {
+    "typing.TypedDict": "builtins.dict", "typing_extensions.TypedDict": "builtins.dict",
+    "collections.namedtuple": "typing.NamedTuple",
+}  # fmt: skip
+
+# Classes that libraries import from a ``compat`` module of their own, whose imports the index does not keep.
+ABSTRACT = {
+    n: f"typing.{n}"
+    for n in ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "MutableSet", "Iterable", "Iterator", "Collection")
+}
+
+# pandas copies these with a decorator (delegate_names, pandas/core/accessor.py): (class, names, what comes back).
+_PANDAS_SERIES = "pandas.Series"
+_ROUNDED = ("round", "floor", "ceil", "as_unit", "unit")
+DELEGATES: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
+    "pandas.core.indexes.accessors.DatetimeProperties": (
+        ("pandas.core.arrays.datetimes.DatetimeArray", (
+            "year", "month", "day", "hour", "minute", "second", "microsecond", "nanosecond", "weekday", "dayofweek",
+            "day_of_week", "dayofyear", "day_of_year", "quarter", "days_in_month", "daysinmonth", "date", "time", "timetz",
+            "is_month_start", "is_month_end", "is_quarter_start", "is_quarter_end", "is_year_start", "is_year_end",
+            "is_leap_year", "tz", "to_period", "tz_localize", "tz_convert", "normalize", "strftime", "month_name",
+            "day_name", *_ROUNDED,
+        ), _PANDAS_SERIES),
+    ),
+    "pandas.core.indexes.accessors.TimedeltaProperties": (
+        ("pandas.core.arrays.timedeltas.TimedeltaArray", (
+            "days", "seconds", "microseconds", "nanoseconds", "total_seconds", *_ROUNDED), _PANDAS_SERIES),
+    ),
+    "pandas.core.indexes.accessors.PeriodProperties": (
+        ("pandas.core.arrays.period.PeriodArray", ("start_time", "end_time", "qyear", "to_timestamp", "asfreq"), _PANDAS_SERIES),
+    ),
+    "pandas.core.arrays.categorical.CategoricalAccessor": (
+        ("pandas.core.arrays.categorical.Categorical", (
+            "categories", "ordered", "rename_categories", "reorder_categories", "add_categories", "remove_categories",
+            "remove_unused_categories", "set_categories", "as_ordered", "as_unordered",
+        ), _PANDAS_SERIES),
+    ),
+}  # fmt: skip
 
 # pandas hands these out through a descriptor that takes the class as an argument (pandas/core/accessor.py).
 ACCESSORS: dict[str, str] = {
@@ -24,6 +64,8 @@ ACCESSORS: dict[str, str] = {
     "pandas.core.base.IndexOpsMixin.str": "pandas.core.strings.accessor.StringMethods",
     "pandas.core.indexes.base.Index.str": "pandas.core.strings.accessor.StringMethods",
     f"{_FRAME}.sparse": "pandas.core.arrays.sparse.accessor.SparseFrameAccessor",
+    # typeshed writes it with a decorator of its own
+    "enum.Enum.name": "builtins.str",
     # set from the result of a method, or from an argument whose class only the caller knows
     "matplotlib.artist.Artist.axes": _AXES,
     "flask.sansio.app.App.config": "flask.config.Config",
@@ -43,6 +85,42 @@ RESULTS: dict[str, tuple[str, ...]] = {
 
 # Functions that give back what they were given (a copy of it), without saying so.
 SAME = frozenset({"sklearn.base.clone", "copy.copy", "copy.deepcopy"})
+
+# Functions that import the module whose name is their first argument.
+MODULES = frozenset({"importlib.import_module", "_pytest.outcomes.importorskip", "pytest.importorskip"})
+
+# What pytest hands to a test by the name of its parameter (documented; its plugins return these classes).
+FIXTURES: dict[str, str] = {
+    "tmp_path": "pathlib.Path",
+    "tmp_path_factory": "_pytest.tmpdir.TempPathFactory",
+    "tmpdir": "_pytest._py.path.LocalPath",
+    "monkeypatch": "_pytest.monkeypatch.MonkeyPatch",
+    "capsys": "_pytest.capture.CaptureFixture",
+    "capfd": "_pytest.capture.CaptureFixture",
+    "caplog": "_pytest.logging.LogCaptureFixture",
+    "recwarn": "_pytest.recwarn.WarningsRecorder",
+    "request": "_pytest.fixtures.FixtureRequest",
+    "pytestconfig": "_pytest.config.Config",
+    "pytester": "_pytest.pytester.Pytester",
+    "mocker": "pytest_mock.plugin.MockerFixture",
+    "cache": "_pytest.cacheprovider.Cache",
+}
+
+# What these pass to a function that they are given, by its first parameter (documented; their annotations say Callable alone).
+CALLBACKS: dict[str, str] = {
+    f"{_FRAME}.apply": _SERIES,
+    f"{_FRAME}.assign": _FRAME,
+    f"{_FRAME}.agg": _SERIES,
+    f"{_FRAME}.aggregate": _SERIES,
+    f"{_FRAME}.transform": _SERIES,
+    "pandas.core.generic.NDFrame.pipe": "Self",
+    "pandas.core.groupby.generic.DataFrameGroupBy.apply": _FRAME,
+    "pandas.core.groupby.groupby.GroupBy.apply": _FRAME,
+    "pandas.core.groupby.generic.SeriesGroupBy.apply": _SERIES,
+    "pandas.core.groupby.generic.SeriesGroupBy.agg": _SERIES,
+    "pandas.core.groupby.generic.SeriesGroupBy.transform": _SERIES,
+    "pandas.core.groupby.generic.DataFrameGroupBy.transform": _SERIES,
+}
 
 # Arrays are declared by their dtype; one of objects is marked by the class of these as its only argument.
 OBJECTS = _ARRAY

@@ -14,7 +14,7 @@ from octod.indexer.pool import default_processes, run_tasks
 from octod.indexer.store import Index
 from octod.indexer.work import LARGEST_MINED, MineTask, chunks, mine
 
-__all__ = ["CHUNK", "MINING", "Progress", "mine_sources", "size_of", "workers"]
+__all__ = ["CHUNK", "MINING", "Progress", "mine_sources", "project_key", "size_of", "workers"]
 
 MINING = "octod.indexer.usage"
 CHUNK = 1_500_000  # bytes of source in one task: about a second of work
@@ -74,7 +74,7 @@ def mine_sources(
         name = tasks[number].source
         if result is None:
             problems.append(f"{name}: usage of {len(tasks[number].files)} files was passed over: {reason}")
-        results.setdefault(name, []).append(result or {})
+        results.setdefault(name, []).append(_with_project(name, result or {}))
         open_tasks[name] -= 1
         done += weights[number]
         if not open_tasks[name]:
@@ -86,6 +86,19 @@ def mine_sources(
                 pause = max(FIRST_MERGE, 10 * (merged - started))  # at most a tenth of the time goes into merging
         tell(Progress("usage", done, total, name))
     index.merge_usage(module.merge)
+
+
+def project_key(project: str, receiver: str) -> str:
+    """The key that a receiver's usage in one project alone has, beside its usage everywhere."""
+    return f"{project} {receiver}"
+
+
+def _with_project(source: str, entries: dict[str, bytes]) -> dict[str, bytes]:
+    """What a source says; a file of a project (``project:<folder>/<file>``) says it for that project alone too."""
+    project, slash, _ = source.partition("/")
+    if not slash or not project.startswith("project:"):
+        return entries
+    return entries | {project_key(project, receiver): entry for receiver, entry in entries.items()}
 
 
 def _joined(parts: list[dict[str, bytes]], module: _Mining) -> dict[str, bytes]:

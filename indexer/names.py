@@ -3,83 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 
-from octod.indexer import definitions
-from octod.indexer.annotations import read_annotation, substitute, types_of
-from octod.indexer.attributes import Types, attribute
+from octod.indexer import definitions, parameters
+from octod.indexer.annotations import types_of
+from octod.indexer.attributes import Types
 from octod.indexer.bindings import table_of
-from octod.indexer.frames import LATER, Binding, Frame, Table, Use, choose, names_of
-from octod.indexer.infer import elements, entered, infer
-from octod.indexer.lookup import ScopeSource, Target, TypeRef, resolve
+from octod.indexer.frames import LATER, STARRED, Binding, Frame, Table, Use, choose, names_of
+from octod.indexer.iteration import as_tuple, elements, entered
+from octod.indexer.lookup import ScopeSource, Target, TypeRef, mro, resolve
+from octod.indexer.narrowing import filled, is_empty, narrowed
 from octod.indexer.parse import Tree
+from octod.indexer.place import Place
 
-__all__ = ["Place", "View"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A place in a file where expressions are read; the file's ``Bindings`` (infer.py) there."""
-
-    view: View
-    block: int
-    use: Use
-
-    def name(self, name: str) -> Types:
-        """What the name is here."""
-        return self.view.name(name, self.block, self.use)
-
-    def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
-        """The attribute of a class that the file defines."""
-        return self.view.own_attribute(owner, name)
-
-    def own_call(self, function: TypeRef) -> Types | None:
-        """What a function or class of the file gives when called."""
-        return self.view.own_call(function)
-
-    def above(self) -> Types:
-        """What ``super()`` gives the attributes of: objects of the bases of the class around."""
-        frame = self.use.frame
-        while frame.parent is not None and frame.kind != "class":
-            frame = frame.parent
-        if frame.kind != "class":
-            return ()
-        parts = self.view.parts(f"{self.view.module}.{frame.name}") or [(frame, self.block)]
-        return tuple(replace(b, instance=True) for b in self.view.class_bases(*parts[0]))
-
-    def inside(self, node: ast.expr) -> Place:
-        """The place of a comprehension's element."""
-        frame = self.view.table(self.block).nested.get(node)
-        return self if frame is None else replace(self, use=Use(frame, LATER, self.use.branch))
-
-    def infer(self, expression: ast.expr) -> Types:
-        """The types of an expression that stands here."""
-        try:
-            return infer(self.view.source, self, expression)
-        except RecursionError:
-            return ()
-
-    def annotation(self, node: ast.expr, self_type: TypeRef | None = None) -> Types:
-        """The types that an annotation that stands here allows."""
-        try:
-            found = read_annotation(self.view.source, node, self._annotated)
-        except RecursionError:
-            return ()
-        return substitute(found, self_type, None)
-
-    def _annotated(self, name: str) -> Types | None:
-        root, _, rest = name.partition(".")
-        types = self.name(root)
-        for part in rest.split(".") if rest else ():
-            types = tuple(t for o in types for t in attribute(self.view.source, self, o, part))
-        found: list[TypeRef] = []
-        for one in types:
-            if one.instance:
-                continue
-            aliased = types_of(self.view.source, one.qualified, "")
-            found += aliased if aliased and not self.view.owns(one.qualified) else [replace(one, instance=True)]
-        return tuple(found) or None
+__all__ = ["View", "absolute_module"]
 
 
 class View:
@@ -93,6 +30,9 @@ class View:
         self.last = len(tree.blocks) - 1
         self._types: dict[Binding, Types] = {}
         self.calls: dict[Frame, Types] = {}
+        self.results: dict[ast.Call, Types] = {}
+        self._blocks: dict[str, list[int]] | None = None
+        self._orders: dict[str, tuple[str, ...]] = {}
         self._frames: dict[str, list[tuple[Frame, int]]] = {}
         self.depth = 0
         self._lines: dict[int, list[str]] = {}
@@ -103,6 +43,7 @@ class View:
             table_of(block).clear()
         self._types.clear()
         self.calls.clear()
+        self.results.clear()
         self._frames.clear()
 
     def lines(self, block: int) -> list[str]:
@@ -115,9 +56,14 @@ class View:
         """The table of a block; most are never asked for."""
         return table_of(self.tree.blocks[block])
 
-    def binds(self, block: int, name: str) -> bool:
-        """Whether a block may bind the name in the module."""
-        return name in names_of(self.tree.blocks[block])
+    def binding_blocks(self, name: str, last: int) -> Iterator[int]:
+        """The blocks up to ``last`` that may bind the name in the module, the last first."""
+        if self._blocks is None:
+            self._blocks = {}
+            for number, block in enumerate(self.tree.blocks):
+                for each in names_of(block):
+                    self._blocks.setdefault(each, []).append(number)
+        return (n for n in reversed(self._blocks.get(name, ())) if n <= last)
 
     # places ------------------------------------------------------------------------------------------------------
     def place(self, block: int, use: Use) -> Place:
@@ -149,9 +95,7 @@ class View:
 
     def _parts(self, name: str) -> list[tuple[Frame, int]]:
         found: list[tuple[Frame, int]] = []
-        for number in range(self.last, -1, -1):
-            if not self.binds(number, name.partition(".")[0]):
-                continue
+        for number in self.binding_blocks(name.partition(".")[0], self.last):
             table = self.table(number)
             frame = table.frames.get(name)
             whole = frame is None or frame.parent is not table.module or not self.tree.blocks[number].part
@@ -171,15 +115,18 @@ class View:
             found += self.types(number, binding)
         if bound:
             return tuple(dict.fromkeys(found))
-        for number in range(block if use.frame.kind == "module" else self.last, -1, -1):
-            if not self.binds(number, "*"):
-                continue
-            for star in reversed(self.table(number).module.stars):
-                module = self.absolute(star)
-                if module and (target := resolve(self.source, f"{module}.{name}")) is not None:
-                    return self.value(target)
+        for module in self.starred(block if use.frame.kind == "module" else self.last):
+            if (target := resolve(self.source, f"{module}.{name}")) is not None:
+                return self.value(target)
         target = resolve(self.source, f"builtins.{name}")
         return self.value(target) if target is not None else ()
+
+    def starred(self, last: int) -> Iterator[str]:
+        """The modules that the blocks up to ``last`` import with a star, the last first."""
+        for number in self.binding_blocks("*", last):
+            for star in reversed(self.table(number).module.stars):
+                if module := self.absolute(star):
+                    yield module
 
     def bindings(self, name: str, block: int, use: Use) -> list[tuple[int, Binding]]:
         """(block, binding) of those that may have made the name what it is at the use, the nearest first."""
@@ -196,12 +143,11 @@ class View:
             if frame.kind == "function":
                 order, branch, later = LATER, None, True
             else:
-                order, branch = min(order, frame.order) if not later else LATER, frame.branch if not later else None
+                order = frame.order if frame.kind == "comprehension" else min(order, frame.order)
+                order, branch = (LATER, None) if later else (order, frame.branch)
             frame = frame.parent
         chosen_all: list[tuple[int, Binding]] = []
-        for number in range(self.last if later else block, -1, -1):
-            if number != block and not self.binds(number, name):
-                continue
+        for number in self._and_current(name, self.last if later else block, block):
             found = self.table(number).module.bindings.get(name)
             if not found:
                 continue
@@ -211,6 +157,56 @@ class View:
             if definite:
                 break
         return chosen_all
+
+    def _and_current(self, name: str, last: int, block: int) -> Iterator[int]:
+        """Like ``binding_blocks`` with the block of the use, which may bind more than it seems to (it is mended)."""
+        seen = False
+        for number in self.binding_blocks(name, last):
+            if not seen and number <= block:
+                seen = True
+                if number != block:
+                    yield block
+            yield number
+        if not seen:
+            yield block
+
+    def narrowings(self, text: str, block: int, use: Use) -> list[tuple[int, Binding]]:
+        """The bindings of an attribute or item that may hold at a use: those of the same function that nothing undid."""
+        frame, order, branch = use.frame, use.order, use.branch
+        root = text.partition(".")[0].partition("[")[0]
+        while frame.kind in ("comprehension", "lambda") and frame.parent is not None:
+            if chosen := choose(frame.bindings.get(text, []), LATER, branch)[0]:
+                return [(block, b) for b in chosen]
+            order = frame.order if frame.kind == "comprehension" else min(order, frame.order)
+            frame, branch = frame.parent, frame.branch
+        chosen, definite = choose(frame.bindings.get(text, []), order, branch)
+        undone = max((b.order for b in frame.bindings.get(root, ()) if b.order <= order), default=-1)
+        found = [(block, b) for b in chosen if b.order > undone]
+        if frame.kind != "module" or definite or undone >= 0:
+            return found
+        last = next(iter(self.binding_blocks(root, block - 1)), -1)
+        for number in self.binding_blocks(text, block - 1):
+            if number < last:
+                break
+            more, definite = choose(self.table(number).module.bindings.get(text, []), LATER, None)
+            found += [(number, b) for b in more]
+            if definite:
+                break
+        return found
+
+    def order(self, qualified: str) -> tuple[str, ...]:
+        """The classes that attributes of a class are looked up in, in order; the file's own included."""
+        known = self._orders.get(qualified)
+        if known is None:
+            self._orders[qualified] = (qualified,)
+            parts = self.parts(qualified)
+            if not parts or parts[0][0].kind != "class":
+                known = mro(self.source, qualified)
+            else:
+                bases = self.class_bases(*parts[0])
+                known = tuple(dict.fromkeys((qualified, *(c for b in bases for c in self.order(b.qualified)))))
+            self._orders[qualified] = known
+        return known
 
     def types(self, block: int, binding: Binding) -> Types:
         """What a binding binds its name to."""
@@ -235,7 +231,8 @@ class View:
         place = Place(self, block, Use(binding.frame, binding.order - 1, binding.branch))
         if kind == "assign":
             assert isinstance(node, ast.expr)
-            return self._unpacked(place, place.infer(node), binding.path, node)
+            types = self._unpacked(place, place.infer(node), binding.path, node)
+            return filled(self, place, block, binding, types) if not binding.path and is_empty(node) else types
         if kind == "annotated":
             assert isinstance(node, ast.AnnAssign)
             return place.annotation(node.annotation) or (place.infer(node.value) if node.value else ())
@@ -248,11 +245,12 @@ class View:
             return self._unpacked(place, entered(self.source, place.infer(node), place), binding.path, None)
         if kind == "parameter":
             assert isinstance(node, ast.arg)
-            return definitions.parameter(self, block, binding.frame, node)
-        if kind in ("except", "narrow"):
+            return parameters.of_function(self, block, binding.frame, node)
+        if kind == "lambda":
+            return parameters.of_lambda(self, place, binding)
+        if kind in ("except", "narrow", "narrowed class", "exclude"):
             assert isinstance(node, ast.expr)
-            nodes = node.elts if isinstance(node, ast.Tuple) else [node]
-            return tuple(dict.fromkeys(t for n in nodes for t in place.annotation(n)))
+            return narrowed(self, place, binding, node)
         if kind == "class" and binding.inner is not None:
             return (TypeRef(f"{self.module}.{binding.inner.name}", False),)
         if kind == "def" and binding.inner is not None:
@@ -261,22 +259,28 @@ class View:
 
     def _unpacked(self, place: Place, types: Types, path: tuple[int, ...], node: ast.expr | None) -> Types:
         """The part of a value that ``path`` leads to."""
-        for number, index in enumerate(path):
-            if isinstance(node, (ast.Tuple, ast.List)) and index < len(node.elts):
-                node = node.elts[index]
+        for index in path:
+            parts = node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
+            if -len(parts) <= index < len(parts) and not any(isinstance(e, ast.Starred) for e in parts):
+                node = parts[index]
                 types = place.infer(node)
                 continue
             node = None
-            parts: list[TypeRef] = []
+            found: list[TypeRef] = []
             for one in types:
-                fixed = one.qualified == "builtins.tuple" and "..." not in [a.qualified for a in one.args]
-                if fixed and index < len(one.args):
-                    parts += [one.args[index]] if one.args[index].qualified else []
-                elif not fixed:
-                    parts += elements(self.source, (one,), place)
-                    if one.qualified == "numpy.ndarray" and number == 0:
-                        parts += []  # what an array holds is not known
-            types = tuple(dict.fromkeys(parts))
+                whole = as_tuple(self.source, place, one)
+                fixed = whole.args if whole is not None and "..." not in [a.qualified for a in whole.args] else None
+                if index >= STARRED:
+                    rest = elements(self.source, (one,), place)
+                    if fixed is not None:
+                        rest = tuple(a for a in fixed[index - STARRED :] if a.qualified)
+                    found += [TypeRef("builtins.list", True, (r,)) for r in rest] or [TypeRef("builtins.list")]
+                elif fixed is not None:
+                    if -len(fixed) <= index < len(fixed) and fixed[index].qualified:
+                        found.append(fixed[index])
+                else:
+                    found += elements(self.source, (one,), place)
+            types = tuple(dict.fromkeys(found))
         return types
 
     # imports -----------------------------------------------------------------------------------------------------
@@ -298,36 +302,32 @@ class View:
             return ()
         return types_of(self.source, target.symbol.returns, target.qualified.rpartition(".")[0])
 
-    # functions and classes of the file ---------------------------------------------------------------------------
-    def own_call(self, function: TypeRef) -> Types | None:
-        """What calling a function or class of the file gives; None when it is not the file's."""
-        return definitions.own_call(self, function)
-
-    def own_attribute(self, owner: TypeRef, name: str) -> Types | None:
-        """The attribute of a class of the file, inherited ones included; None when it is not the file's class."""
-        return definitions.own_attribute(self, owner, name)
-
     def class_bases(self, frame: Frame, block: int) -> Types:
         """The classes that a class of the file derives from."""
         return definitions.class_bases(self, frame, block)
 
     # what is in scope --------------------------------------------------------------------------------------------
     def visible(self, block: int, use: Use) -> Iterator[str]:
-        """The names bound before the use, the nearest first."""
+        """The names bound before the use, the nearest first; inside functions those of the module bound later are last."""
         frame: Frame | None = use.frame
         order, start = use.order, use.frame
         seen: set[str] = set()
         while frame is not None and frame.kind != "module":
             if frame.kind != "class" or frame is start:
                 last = {n: max((b.order for b in bs if b.order <= order), default=-1) for n, bs in frame.bindings.items()}
-                for name in sorted((n for n, o in last.items() if o >= 0 and n not in seen), key=lambda n: -last[n]):
+                for name in sorted((n for n, o in last.items() if o >= 0 and n not in seen and n.isidentifier()), key=lambda n: -last[n]):
                     seen.add(name)
                     yield name
             order = LATER if frame.kind == "function" else order
             frame = frame.parent
-        for number in range(block, -1, -1):
-            for name, bindings in reversed(self.table(number).module.bindings.items()):
-                if name not in seen and (number != block or bindings[0].order <= order):
+        for number in (*range(block, -1, -1), *range(block + 1, self.last + 1 if use.frame.kind != "module" else 0)):
+            names: Iterable[str] = names_of(self.tree.blocks[number])
+            if number == block or len(names_of(self.tree.blocks[number])) > 1:
+                bound = self.table(number).module.bindings
+                here = number == block and use.frame.kind == "module"
+                names = [n for n, bindings in reversed(bound.items()) if not here or bindings[0].order <= order]
+            for name in names:
+                if name not in seen and name.isidentifier():
                     seen.add(name)
                     yield name
 

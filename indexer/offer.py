@@ -55,7 +55,7 @@ def _present(source: ScopeSource, qualified: str, everything: Iterable[Member]) 
             if name.startswith("__") and name.endswith("__"):
                 if name not in _SPECIAL and (stubs[owner] or name in ("__slots__", "__annotations__")):
                     continue
-            elif stubs[owner]:
+            elif stubs[owner] and owner != "typing.NamedTuple":  # _replace, _asdict
                 continue
         if name in _OTHER_PLATFORMS and member.owner.startswith("numpy"):
             continue

@@ -13,19 +13,21 @@ import ast
 import gc
 import re
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from octod.indexer.blocks import LARGEST, spans_of
+from octod.indexer.newer import rewritten
 from octod.indexer.tokens import EnclosingCall, Scan, scan
 
 __all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
 
 MARK = "__octod_cursor__"
 
-_REMEMBERED = 400_000  # characters of blocks whose trees are kept; a tree takes some 100 times its text
+_REMEMBERED = 3_000_000  # characters of blocks that are kept
+_TREES = 400_000  # characters of those whose trees are kept; a tree takes some 100 times its text
 _MENDS = 8
 
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
@@ -57,9 +59,20 @@ class Parsed:
     @property
     def body(self) -> list[ast.stmt]:
         """The statements."""
+        global _grown
         if self._body is None:
             self._body = _mended(self.text)
+            _trees.append(self)
+            _grown += len(self.text)
+            while _grown > _TREES and len(_trees) > 1:
+                oldest = _trees.popleft()
+                oldest._body = oldest.table = None  # the names stay; the rest is made again when it is asked for
+                _grown -= len(oldest.text)
         return self._body
+
+
+_trees: deque[Parsed] = deque()
+_grown = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,7 +226,12 @@ def _statements(text: str) -> list[ast.stmt]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text).body
+            try:
+                return ast.parse(text).body
+            except SyntaxError:
+                if (older := rewritten(text)) == text:
+                    raise
+                return ast.parse(older).body
     finally:
         if collecting:
             gc.enable()

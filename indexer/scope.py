@@ -41,9 +41,11 @@ __all__ = [
     "receiver_at",
     "types_at",
     "usage_key",
+    "view_of",
 ]
 
 _NEAREST = 250  # earlier calls whose receivers are inferred for the history
+_FARTHEST = 120_000  # characters from the cursor to calls that count for the history
 _MOST_NAMES = 64
 
 
@@ -82,7 +84,7 @@ def receiver_at(source: ScopeSource, cursor: Cursor, module: str = "", package: 
 
     In ``import`` and ``from`` statements it is the module whose names are wanted.  Unknown gives no types.
     """
-    view = _view(source, cursor.tree, module, package)
+    view = view_of(source, cursor.tree, module, package)
     if cursor.importing is not None:
         dots = len(cursor.importing) - len(cursor.importing.lstrip("."))
         name = absolute_module(cursor.importing.lstrip("."), dots, view.module, package)
@@ -108,7 +110,7 @@ def names_at(
 
     Imported modules, functions and classes are left out: these are values that an argument may be.
     """
-    view = _view(source, cursor.tree, module, package)
+    view = view_of(source, cursor.tree, module, package)
     place = view.cursor()
     if place is None:
         return ()
@@ -127,7 +129,7 @@ def callees_at(source: ScopeSource, cursor: Cursor, module: str = "", package: b
     """The functions and classes of the index that the call around the cursor may mean."""
     if cursor.call is None:
         return ()
-    view = _view(source, cursor.tree, module, package)
+    view = view_of(source, cursor.tree, module, package)
     place = view.cursor()
     node = parse_expression(cursor.call.function)
     if place is None or node is None:
@@ -149,7 +151,7 @@ def types_at(
     source: ScopeSource, cursor: Cursor, expression: str, module: str = "", package: bool = False
 ) -> Types:
     """What an expression would be if it stood at the cursor; unknown gives no types."""
-    place, node = _view(source, cursor.tree, module, package).cursor(), parse_expression(expression)
+    place, node = view_of(source, cursor.tree, module, package).cursor(), parse_expression(expression)
     return tuple(t for t in place.infer(node) if t.known) if place is not None and node is not None else ()
 
 
@@ -179,7 +181,7 @@ def history_at(
     source: ScopeSource, cursor: Cursor, receiver: Receiver, module: str = "", package: bool = False
 ) -> History:
     """The file's own earlier members on the same receiver and on the same type; what follows the cursor counts as earliest."""
-    view = _view(source, cursor.tree, module, package)
+    view = view_of(source, cursor.tree, module, package)
     ordered = _around(view, cursor)
     place_node = _cursor_node(view)
     text = receiver_text(place_node)
@@ -197,7 +199,7 @@ def arguments_at(
     source: ScopeSource, cursor: Cursor, receiver: Receiver, member: str, module: str = "", package: bool = False
 ) -> tuple[str, ...]:
     """Argument lists of earlier calls of ``member`` on the same type or the same expression, the nearest last."""
-    view = _view(source, cursor.tree, module, package)
+    view = view_of(source, cursor.tree, module, package)
     wanted = {(t.qualified, t.instance) for t in receiver.types}
     text = receiver_text(_cursor_node(view)) or receiver_text(parse_expression(receiver.expression))
     found: list[str] = []
@@ -216,7 +218,8 @@ def arguments_at(
 # helpers -----------------------------------------------------------------------------------------------------------
 
 
-def _view(source: ScopeSource, tree: Tree, module: str, package: bool) -> View:
+def view_of(source: ScopeSource, tree: Tree, module: str, package: bool) -> View:
+    """The tree read against the index; made once for both."""
     if isinstance(source, LayeredSource):
         source = source.base
     refresh(source)
@@ -264,9 +267,15 @@ def _own_scopes(view: View, wanted: set[str]) -> dict[str, Scope]:
         if made:
             bases = view.class_bases(*parts[0])
             symbols = {name: symbol for scope in made for name, symbol in scope.symbols.items()}
-            found[qualified] = replace(made[0], symbols=symbols, bases=tuple(b.qualified for b in bases))
+            found[qualified] = replace(made[0], symbols=symbols, bases=tuple(map(_base_text, bases)))
             left += [b.qualified for b in bases if view.owns(b.qualified)]
     return found
+
+
+def _base_text(base: TypeRef) -> str:
+    """A base with its type arguments as an expression of absolute names."""
+    inner = [_base_text(a) if a.known else "..." for a in base.args]
+    return f"{base.qualified}[{', '.join(inner)}]" if any(i != "..." for i in inner) else base.qualified
 
 
 def _own_scope(view: View, frame: Frame, block: int, qualified: str) -> Scope | None:
@@ -289,6 +298,8 @@ def _around(view: View, cursor: Cursor) -> list[tuple[int, Call]]:
     before: list[tuple[int, Call]] = []
     after: list[tuple[int, Call]] = []
     for number in range(view.last + 1):
+        if abs(view.tree.blocks[number].start - cursor.offset) > _FARTHEST and number != at:
+            continue
         table = view.table(number)
         if number < at:
             before += [(number, c) for c in table.calls]

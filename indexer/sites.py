@@ -12,8 +12,9 @@ from octod.core.symbols import CallSite
 from octod.indexer.features import Trail, surroundings
 from octod.indexer.frames import Call
 from octod.indexer.lookup import ScopeSource, TypeRef, refresh, resolve, scope_of
-from octod.indexer.names import Place, View
+from octod.indexer.names import View
 from octod.indexer.parse import parse_file
+from octod.indexer.place import Place
 
 __all__ = ["ResolvedCall", "argument_text", "call_sites", "module_of", "resolved_calls", "usage_key"]
 

@@ -84,6 +84,7 @@ class _Memo:
 
     generation: object
     targets: dict[str, Target | None] = field(default_factory=dict)
+    nowhere: dict[str, int] = field(default_factory=dict)  # within one look-up: names not found, at which depth
     orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     members: dict[tuple[str, bool], tuple[Member, ...]] = field(default_factory=dict)
     scopes: dict[str, Scope | None] = field(default_factory=dict)
@@ -126,7 +127,7 @@ def refresh(source: ScopeSource) -> None:
     generation = getattr(source, "generation", 0)
     if generation != memo.generation or len(memo.other) + len(memo.targets) > _LARGEST_MEMO:
         memo.generation = generation
-        for table in (memo.targets, memo.orders, memo.members, memo.scopes, memo.other):
+        for table in (memo.targets, memo.nowhere, memo.orders, memo.members, memo.scopes, memo.other):
             table.clear()
 
 

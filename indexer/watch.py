@@ -78,6 +78,11 @@ class Watcher:
         self._installed = {e.key: _installed(e) for e in self._environments}
         self._files = {root: _files(root) for root in self._roots}
 
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The project folders that are watched."""
+        return self._roots
+
     def start(self) -> None:
         """Begin to watch.  Running out of the system's watches is no error: see ``degraded``."""
         self._observe()

@@ -24,7 +24,9 @@ def listen(folder: str, log: str) -> None:
         nonlocal busy
         if busy:
             return
-        guilty = event in FORBIDDEN
+        # jedi's worker; the C library in the process itself, which the watcher asks for file events
+        own = (event, arguments[0]) in (("subprocess.Popen", sys.executable), ("ctypes.dlopen", None)) if arguments else False
+        guilty = event in FORBIDDEN and not own
         if event == "import":
             guilty = str(arguments[1] or "").startswith(folder) or str(arguments[0]).startswith("canary")
         elif event == "exec":

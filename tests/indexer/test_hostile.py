@@ -13,6 +13,7 @@ from octod.indexer import build as build_module
 from octod.indexer.build import build, index_project
 from octod.indexer.environment import Environment, distributions
 from octod.indexer.extract import extract_module
+from octod.indexer.lookup import resolve
 from octod.indexer.store import Index
 from octod.indexer.work import read_source
 from packages import few_standard_modules, install, make_environment
@@ -166,3 +167,17 @@ def test_hostile_metadata_is_survived(tmp_path: Path) -> None:
     (site / "x.pth").write_text("\0\n/nonexistent\n" + "import os\n" * 1_000 + "/\n")
     found, problems = distributions(environment)
     assert isinstance(found, list) and all(isinstance(p, str) for p in problems)
+
+
+def test_a_package_of_many_star_imports_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each star leads to a module that is not there, which may come from each of the other stars, and so on."""
+    environment = make_environment(tmp_path / "env")
+    stars = "".join(f"from .part{number} import *\n" for number in range(14))
+    install(environment, "stars", "1", {"stars/__init__.py": stars, "user.py": "import stars\nstars.thing(1)\n"})
+    monkeypatch.setattr(build_module, "standard_library", few_standard_modules)
+    started = time.process_time()
+    build(environment, tmp_path / "x.db", processes=0)
+    with Index.open(tmp_path / "x.db") as index:
+        assert resolve(index, "stars.thing") is None
+        assert resolve(index, "stars.part3.thing") is None
+    assert time.process_time() - started < 20
