@@ -11,19 +11,23 @@ import json
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from octod.adapters.returning import Returning, words_of
 from octod.core.symbols import Member
+from octod.indexer.expected import Expected
 from octod.indexer.usage import ReceiverUsage
 
 __all__ = ["FEATURES", "Evidence", "Ranker", "by_identity", "features", "fit"]
 
 Matrix = npt.NDArray[np.float64]
+_ANYTHING = Expected()
+_OFTEN = 3  # times that a word stands around from which on it counts fully
 
 # Templates of what surrounds a call, each with a weight of its own (octod.indexer.features).
 TEMPLATES = ("assign", "enclosing", "keyword", "statement", "function", "previous", "before", "context")
@@ -31,10 +35,23 @@ FEATURES = (
     "count",  # log of the smoothed share of the receiver's calls
     "seen",  # ever called on this receiver anywhere
     "bases",  # the same for the classes it derives from
+    "names",  # log(1 + calls of the member's name on any receiver)
     *(f"near_{t}" for t in TEMPLATES),  # naive Bayes log-ratios of what surrounds the call
     "used_here",  # log(1 + times used earlier in the file on the same expression)
     "used_last",  # was the last one used on it
     "used_type",  # log(1 + times used earlier in the file on the same type)
+    "used",  # ever used in the file on the same type
+    "project",  # log(1 + times used in the repository's other files)
+    "accepted",  # log(1 + what the user accepted on this receiver, fading)
+    "word_assigned",  # share of the member's words that are in the name that the statement assigns
+    "word_function",  # ... in the enclosing function's name
+    "word_keyword",  # ... in the keyword that it is the value of
+    "word_around",  # ... among the names just before
+    "wanted",  # fits what is done with it: a bool for a condition, something to iterate over, an exception to raise
+    "unwanted",  # does not: None as a value, an exception that is not raised, a coroutine that is not awaited
+    "thrown_away",  # returns None, in a statement of its own
+    "typed",  # returns a type that the annotation around asks for
+    "mistyped",  # returns another one
     "hidden",  # no part of the public API: private, or merely imported
     "private",
     "dunder",
@@ -53,13 +70,20 @@ class Evidence:
 
     ``usage`` of the receiver and of its bases (nearest first); ``near`` the features around the cursor; ``here`` and
     ``same_type`` the members used earlier in the file on the same expression and on the same type, oldest first.
+    ``names`` counts the calls of a name on any receiver, ``project`` those on this receiver in the user's repository
+    (the file itself included), ``accepted`` what the user took from menus, ``around`` the words just before the cursor.
     """
 
-    usage: ReceiverUsage | None
-    bases: tuple[ReceiverUsage, ...]
-    near: tuple[str, ...]
-    here: tuple[str, ...]
-    same_type: tuple[str, ...]
+    usage: ReceiverUsage | None = None
+    bases: tuple[ReceiverUsage, ...] = ()
+    near: tuple[str, ...] = ()
+    here: tuple[str, ...] = ()
+    same_type: tuple[str, ...] = ()
+    names: Mapping[str, int] = field(default_factory=dict)
+    project: Mapping[str, int] = field(default_factory=dict)
+    accepted: Mapping[str, float] = field(default_factory=dict)
+    around: Mapping[str, int] = field(default_factory=dict)
+    expected: Expected = _ANYTHING
 
 
 T = TypeVar("T")
@@ -91,8 +115,8 @@ def by_identity(most: int) -> Callable[[Callable[[Sequence[Member]], T]], Callab
 
 def features(members: Sequence[Member], evidence: Evidence) -> Matrix:
     """The matrix (members, FEATURES), the model's column zero."""
-    rows, fixed = _fixed(members)
-    table = fixed.copy()
+    known = _fixed(members)
+    rows, table = known.rows, known.table.copy()
     counts = evidence.usage.members if evidence.usage else {}
     base_counts: Counter[str] = Counter()
     for usage in evidence.bases:
@@ -107,19 +131,43 @@ def features(members: Sequence[Member], evidence: Evidence) -> Matrix:
     table[:, _HERE] = np.log1p(_column(rows, Counter(evidence.here), len(members)))
     if evidence.here and (last := rows.get(evidence.here[-1])) is not None:
         table[last, _HERE + 1] = 1.0
-    table[:, _HERE + 2] = np.log1p(_column(rows, Counter(evidence.same_type), len(members)))
+    used = _column(rows, Counter(evidence.same_type), len(members))
+    table[:, _HERE + 2] = np.log1p(used)
+    table[:, _HERE + 3] = used > 0
+    # the file itself is one of the repository's: what it says counts once
+    table[:, _PROJECT] = np.log1p(np.maximum(_column(rows, evidence.project, len(members)) - used, 0.0))
+    table[:, _PROJECT + 1] = np.log1p(_column(rows, evidence.accepted, len(members)))
+    if evidence.names:
+        names = evidence.names
+        table[:, _COUNT + 3] = np.log1p(np.array([names.get(name, 0) for name in rows], dtype=np.float64))
+    _words(evidence, known.words, table)
+    returning = known.returning
+    table[:, _WANTED : _WANTED + 5] = returning.columns(evidence.expected)
     return table
 
 
 _COUNT, _NEAR, _HERE, _HIDDEN = (FEATURES.index(f) for f in ("count", f"near_{TEMPLATES[0]}", "used_here", "hidden"))
+_PROJECT, _WORD, _WANTED = (FEATURES.index(f) for f in ("project", "word_assigned", "wanted"))
+_WORDS = {"assign": _WORD, "function": _WORD + 1, "keyword": _WORD + 2}
 _COLUMNS = {template: _NEAR + number for number, template in enumerate(TEMPLATES)}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fixed:
+    """What depends on the members alone: the row of each name, the matrix, rows by word with the word's share of the
+    name, and what the members return."""
+
+    rows: Mapping[str, int]
+    table: Matrix
+    words: Mapping[str, tuple[npt.NDArray[np.intp], Matrix]]
+    returning: Returning
+
+
 @by_identity(64)
-def _fixed(members: Sequence[Member]) -> tuple[Mapping[str, int], Matrix]:
-    """(row of each name, the matrix with what depends on the members alone)."""
+def _fixed(members: Sequence[Member]) -> _Fixed:
     table = np.zeros((len(members), len(FEATURES)))
     deepest = max((m.depth for m in members), default=0) or 1
+    shares: dict[str, list[tuple[int, float]]] = {}
     for row, member in enumerate(members):
         symbol = member.symbol
         name = symbol.name
@@ -133,7 +181,11 @@ def _fixed(members: Sequence[Member]) -> tuple[Mapping[str, int], Matrix]:
             symbol.deprecated is not None,
             member.depth / deepest,
         )
-    return {member.symbol.name: row for row, member in enumerate(members)}, table
+        words = words_of(name)
+        for word in words:
+            shares.setdefault(word, []).append((row, 1.0 / len(words)))
+    by_word = {w: (np.array([r for r, _ in p], dtype=np.intp), np.array([s for _, s in p])) for w, p in shares.items()}
+    return _Fixed({m.symbol.name: row for row, m in enumerate(members)}, table, by_word, Returning(members))
 
 
 def _column(rows: Mapping[str, int], counts: Mapping[str, int], length: int) -> Matrix:
@@ -143,6 +195,21 @@ def _column(rows: Mapping[str, int], counts: Mapping[str, int], length: int) -> 
         if (row := rows.get(name)) is not None:
             column[row] = count
     return column
+
+
+def _words(evidence: Evidence, words: Mapping[str, tuple[npt.NDArray[np.intp], Matrix]], table: Matrix) -> None:
+    """Fill in which members' names speak of what is assigned, of the function around, of the keyword, of the names before."""
+    told: set[tuple[int, str]] = set()
+    for feature in evidence.near:
+        template, _, value = feature.partition(":")
+        if (column := _WORDS.get(template)) is not None:
+            told |= {(column, word) for word in words_of(value)}
+    for column, word in told:
+        if (found := words.get(word)) is not None:
+            table[found[0], column] += found[1]
+    for word, count in evidence.around.items():
+        if (found := words.get(word)) is not None:
+            table[found[0], _WORD + 3] += found[1] * min(count, _OFTEN) / _OFTEN
 
 
 def _near(evidence: Evidence, counts: Mapping[str, int], rows: Mapping[str, int], table: Matrix) -> None:
@@ -196,28 +263,40 @@ def _shipped() -> Ranker:
     return Ranker(vector("without_model"), vector("with_model"))
 
 
-def fit(menus: Sequence[tuple[Matrix, int]], columns: Sequence[int], *, steps: int = 600, decay: float = 1e-3) -> Matrix:
-    """Weights (FEATURES,) that make the gold rows likely: full-batch Adam on the conditional logit's log-loss.
+def fit(
+    menus: Sequence[tuple[Matrix, int]],
+    columns: Sequence[int],
+    *,
+    shares: Sequence[float] | None = None,
+    steps: int = 400,
+    decay: float = 3e-3,
+) -> Matrix:
+    """Weights (width,) that make the gold rows likely: full-batch Adam on the conditional logit's log-loss.
 
-    ``menus`` are (matrix, index of the gold row); only ``columns`` get a weight, the others stay 0.
+    ``menus`` are (matrix (members, width), index of the gold row), ``shares`` how much each of them counts; only
+    ``columns`` get a weight, the others stay 0.
     """
-    weights = np.zeros(len(FEATURES))
+    weights = np.zeros(menus[0][0].shape[1])
     chosen = np.array(list(columns))
     used = [(table[:, chosen], gold) for table, gold in menus]
+    share = np.ones(len(used)) if shares is None else np.array(shares, dtype=np.float64)
+    share /= share.sum()
     stacked = np.concatenate([table for table, _ in used])
     scale = stacked.std(axis=0) + 1e-6
     starts = np.cumsum([0] + [len(table) for table, _ in used])[:-1]
     golds = starts + np.array([gold for _, gold in used])
     lengths = np.array([len(table) for table, _ in used])
     x = stacked / scale
+    by_row = np.repeat(share, lengths)
+    aim = share @ x[golds]
     w = np.zeros(len(chosen))
     first, second = np.zeros_like(w), np.zeros_like(w)
     for step in range(1, steps + 1):
         s = x @ w
         s -= np.repeat(np.maximum.reduceat(s, starts), lengths)
         e = np.exp(s)
-        p = e / np.repeat(np.add.reduceat(e, starts), lengths)
-        gradient = (x.T @ p - x[golds].sum(axis=0)) / len(used) + decay * w
+        p = e / np.repeat(np.add.reduceat(e, starts), lengths) * by_row
+        gradient = x.T @ p - aim + decay * w
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
         w -= 0.05 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)

@@ -1,7 +1,10 @@
 """Run several language servers on the same call sites in the same run and print one table.
 
-    python bench/compare.py members --sites sites.jsonl --root SRC --python ENV/bin/python \\
-        --server "octod=octod lsp" --server "jedi-language-server=jedi-language-server" --json out.json
+    python bench/compare.py members --sites sites.jsonl --root EMPTY --python ENV/bin/python \\
+        --server "octod=octod lsp" --peers PEERS/bin --json out.json
+
+Each server has the machine for itself: one starts when the one before has left.  All get the same texts, cut at the cursor, the
+same time to settle, and their authors' settings (peers.py); the first sites are asked once before anything is counted.
 
 Rates come with a 95 % interval (percentile bootstrap over sites, 1,000 resamples, fixed seed).
 """
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import lsp_eval
+import peers
 
 Row = dict[str, Any]
 
@@ -83,7 +87,9 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=Path("."))
     parser.add_argument("--base", type=Path, help="folder that the sites' relative paths start from")
     parser.add_argument("--python", required=True)
-    parser.add_argument("--server", action="append", required=True, help="NAME=COMMAND; repeatable")
+    parser.add_argument("--server", action="append", default=[], help="NAME=COMMAND; repeatable")
+    parser.add_argument("--peers", type=Path, help="a bin folder: also every server of peers.py that is in it")
+    parser.add_argument("--rehearse", type=int, default=20, help="ask the first so many sites once before counting")
     parser.add_argument("--limit", type=int, default=10_000)
     parser.add_argument("--settle", type=float, default=300)
     parser.add_argument("--warm", type=float, default=5)
@@ -92,12 +98,13 @@ def main() -> int:
     figures = members_figures if options.task == "members" else calls_figures
     results: dict[str, Row] = {}
     everything: dict[str, Row] = {}
-    for given in options.server:
-        name, command = given.split("=", 1)
+    found = [(name, f"{options.peers / command}") for name, command in peers.COMMANDS.items()] if options.peers else []
+    for name, command in [*(given.split("=", 1) for given in options.server), *found]:
         rows_file = Path(f"{options.json or 'compare.json'}.{name}.jsonl")
         run = argparse.Namespace(
             task=options.task, sites=options.sites, base=options.base, root=options.root, python=options.python,
             library=None, limit=options.limit, seed=0, settle=options.settle, warm=options.warm, timeout=30.0,
+            rehearse=options.rehearse,
             out=rows_file, log=None, command=shlex.split(command),
         )
         lsp_eval.evaluate(run)

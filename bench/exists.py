@@ -19,80 +19,7 @@ from fit_ranker import document_of
 from octod.daemon.context import place_at
 from octod.indexer.store import Index
 
-CHECK = r'''
-import ast, importlib, importlib.util, inspect, json, sys, textwrap, warnings
-warnings.simplefilter("ignore")
-
-def load(qualified):
-    parts = qualified.split(".")
-    for cut in range(len(parts), 0, -1):
-        try:
-            found = importlib.import_module(".".join(parts[:cut]))
-        except BaseException:
-            continue
-        for part in parts[cut:]:
-            found = getattr(found, part)
-        return found
-    raise ImportError(qualified)
-
-def source_of(cls):
-    """The class's source; some libraries rename ``__module__``, so its methods tell the file."""
-    for part in vars(cls).values():
-        code = getattr(getattr(part, "fget", getattr(part, "__func__", part)), "__code__", None)
-        if code is not None:
-            for node in ast.walk(ast.parse(open(code.co_filename).read())):
-                if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                    return node
-    return ast.parse(textwrap.dedent(inspect.getsource(cls)))
-
-assigned = {}
-def own(cls):
-    """Names that a class's methods assign to self."""
-    if cls not in assigned:
-        names = set(getattr(cls, "__annotations__", {})) | set(getattr(cls, "__slots__", ()) or ())
-        try:
-            tree = source_of(cls)
-            for node in ast.walk(tree):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign)) else []
-                for target in [t for x in targets for t in (x.elts if isinstance(x, ast.Tuple) else [x])]:
-                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id in ("self", "obj", "result", "new", "instance"):
-                        names.add(target.attr)
-        except (OSError, TypeError, SyntaxError):
-            pass
-        assigned[cls] = names
-    return assigned[cls]
-
-def exists(thing, name):
-    if hasattr(thing, name):
-        return True
-    if inspect.ismodule(thing):
-        try:
-            return importlib.util.find_spec(f"{thing.__name__}.{name}") is not None
-        except (ImportError, ValueError, AttributeError):
-            return False
-    if inspect.isclass(thing):
-        if hasattr(thing, "__getattr__"):
-            return True
-        fields = getattr(thing, "model_fields", None) or getattr(thing, "__fields__", None) or {}
-        return name in fields or any(name in own(base) for base in thing.__mro__)
-    return False
-
-for line in sys.stdin:
-    asked = json.loads(line)
-    try:
-        thing = load(asked["receiver"])
-    except BaseException as error:
-        print(json.dumps({"receiver": asked["receiver"], "error": repr(error)[:200], "missing": [], "of": 0}))
-        continue
-    missing = []
-    for name in asked["names"]:
-        try:
-            if not exists(thing, name):
-                missing.append(name)
-        except BaseException:
-            pass
-    print(json.dumps({"receiver": asked["receiver"], "missing": missing, "of": len(asked["names"])}), flush=True)
-'''
+REAL = Path(__file__).parent / "real.py"
 
 
 async def offered(sites: list[dict[str, object]], index: Index) -> dict[str, list[str]]:
@@ -118,7 +45,7 @@ def main() -> int:
     with Index.open(options.index) as index:
         menus = asyncio.run(offered(sites, index))
     asked = "".join(json.dumps({"receiver": r, "names": names}) + "\n" for r, names in sorted(menus.items()))
-    run = subprocess.run([options.python, "-c", CHECK], input=asked, capture_output=True, text=True, check=False)
+    run = subprocess.run([options.python, str(REAL)], input=asked, capture_output=True, text=True, check=False)
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     total = sum(a["of"] for a in answers)
     missing = [(a["receiver"], name) for a in answers for name in a["missing"]]

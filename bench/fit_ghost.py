@@ -19,6 +19,7 @@ import lsp_eval
 import numpy as np
 from fit_ranker import document_of
 from octod.adapters.identity import bundled_base
+from octod.adapters.ranker import fit
 from octod.core.paths import Paths
 from octod.daemon import ghost
 from octod.daemon.context import Usages, place_at, prompt_at
@@ -79,21 +80,10 @@ def exact(menus: list[Menu], weights: list[float]) -> float:
     return float(np.mean([int((table @ np.array(weights)).argmax()) == row for _, table, row in menus]))
 
 
-def fit(menus: list[Menu], steps: int = 800) -> list[float]:
-    """Conditional logit by Adam, with a little decay; sites without a gold row are left out."""
+def fitted(menus: list[Menu]) -> list[float]:
+    """The weights that make the gold rows likely; sites without a gold row are left out."""
     used = [(table, row) for _, table, row in menus if row >= 0]
-    w = np.zeros(used[0][0].shape[1])
-    first, second = np.zeros_like(w), np.zeros_like(w)
-    for step in range(1, steps + 1):
-        gradient = 1e-3 * w
-        for table, row in used:
-            s = table @ w
-            p = np.exp(s - s.max())
-            gradient += (table.T @ (p / p.sum()) - table[row]) / len(used)
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        w -= 0.02 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
-    return [round(float(v), 3) for v in w]
+    return [round(float(w), 3) for w in fit(used, range(used[0][0].shape[1]), steps=800, decay=1e-3)]
 
 
 def main() -> int:
@@ -112,13 +102,13 @@ def main() -> int:
     apart = set(files[: len(files) // 5])
     train = [m for m in menus if m[0] not in apart]
     kept = [m for m in menus if m[0] in apart]
-    weights = fit(train)
+    weights = fitted(train)
     print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([r >= 0 for _, _, r in menus]):.3f}")
     print("kept apart: copy   ", round(exact(kept, [0.0, *ghost.WEIGHTS[1:4], 0.0, *ghost.WEIGHTS[5:]]), 3))
     print("kept apart: model  ", round(exact(kept, [1.0, *[0.0] * (len(weights) - 1)]), 3))
     print("kept apart: before ", round(exact(kept, list(ghost.WEIGHTS)), 3))
     print("kept apart: fitted ", round(exact(kept, weights), 3), weights)
-    print("WEIGHTS =", tuple(fit(menus)))
+    print("WEIGHTS =", tuple(fitted(menus)))
     return 0
 
 

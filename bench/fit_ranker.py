@@ -1,9 +1,13 @@
 """Fit the menu's weights on call sites of sources that are measured nowhere, and write adapters/ranker.json.
 
-    python bench/fit_ranker.py --sites fit.jsonl --index ENV_INDEX.db [--out adapters/ranker.json]
+    python bench/fit_ranker.py --sites fit.jsonl --index ENV_INDEX.db [--no-model] [--out adapters/ranker.json]
 
-Each site's file is cut at the dot, as in lsp_eval.py; the author's member is the gold row of that menu.  A fifth of the
-files is kept apart and its MRR and top-5 printed: index order, counts alone, all features, all features and the model.
+Each site's file is cut at the dot, as in lsp_eval.py; the author's member is the gold row of that menu.  A menu counts up to
+three times: as it is in an empty workspace, with what the repository's other files call, and with what the author would have
+accepted at the earlier sites of the repository.  Projects count by the square root of their sites.  A fifth of the files
+is kept apart and its figures printed.  Then the weights with the language model are fitted on its real scores of the rows
+that the new weights without it put first.  Run it from the folder that the sites' paths are relative to; two cores need
+about six minutes for 2,300 sites.
 """
 
 from __future__ import annotations
@@ -11,23 +15,47 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lsp_eval  # noqa: F401  the same reading of sites as the measurement
 import numpy as np
+from octod.adapters.accepted import FADING
 from octod.adapters.identity import bundled_base
-from octod.adapters.ranker import FEATURES, Matrix, Ranker, features, fit
+from octod.adapters.ranker import FEATURES, Evidence, Matrix, Ranker, features, fit
 from octod.core.paths import Paths
 from octod.daemon import menu
-from octod.daemon.context import Usages, evidence_at, place_at, prompt_at
+from octod.daemon.context import Place, Usages, evidence_at, place_at, prompt_at
+from octod.daemon.engines.embedded import EmbeddedEngine
 from octod.daemon.protocol import Document
+from octod.indexer.scope import usage_key
 from octod.indexer.store import Index
+from octod.indexer.usage import mine
 
 MODEL = FEATURES.index("model")
+PLAIN = [i for i in range(len(FEATURES)) if i != MODEL]
+CONDITIONS = {"plain": 1.0, "project": 0.5, "accepted": 0.5}  # how much a menu counts in each
+KEPT, ALSO = 60, 20  # the best rows of a menu and some of the others: the rest teaches nothing new
+PATIENCE = 20.0  # seconds for the model's scores of one menu
+
+Site = dict[str, object]
 
 
-def document_of(site: dict[str, object]) -> tuple[Document, int]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One menu whose gold row is known: its matrix in each condition, with and without the model's column."""
+
+    path: str
+    project: str
+    gold: int
+    tables: Mapping[str, Matrix]
+
+
+def document_of(site: Site) -> tuple[Document, int]:
     """The site's file cut just after the dot, and the cursor there."""
     path = Path(str(site["path"])).resolve()
     text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
@@ -38,78 +66,174 @@ def document_of(site: dict[str, object]) -> tuple[Document, int]:
     return Document(path.as_uri(), 1, cut, str(path.with_name(f"_octod_{path.name}"))), len(cut)
 
 
-async def gather(sites: list[dict[str, object]], index: Index, with_engine: bool) -> list[tuple[str, Matrix, Matrix | None, int]]:
-    """(path, features without the model, with it, gold row) of each site whose member the menu has."""
-    usages = Usages(index)
-    engine = None
-    if with_engine:
-        from octod.daemon.engines.embedded import EmbeddedEngine
+class Repositories:
+    """What the other files of a site's repository call, mined once a repository.
 
-        engine = EmbeddedEngine(bundled_base().folder, Paths.of())
-        await engine.start()
-    ranker = Ranker.shipped()
+    A repository is the first folder below what all sites have in common.
+    """
+
+    def __init__(self, index: Index, sites: Sequence[Site]) -> None:
+        self._index = index
+        files = [os.path.abspath(str(s["path"])) for s in sites]
+        self._common = os.path.commonpath(files) if len(set(files)) > 1 else os.path.dirname(files[0])
+        self._mined: dict[str, dict[str, dict[str, Mapping[str, int]]]] = {}
+
+    def name(self, path: object) -> str:
+        """The repository of a path."""
+        return os.path.relpath(os.path.abspath(str(path)), self._common).split(os.sep)[0]
+
+    def others(self, path: object, receiver: str) -> Counter[str]:
+        """How often the other files of the path's repository call each member of a receiver."""
+        name, own = self.name(path), os.path.abspath(str(path))
+        if name not in self._mined:
+            by_receiver: dict[str, dict[str, Mapping[str, int]]] = {}
+            for file in sorted(Path(self._common, name).rglob("*.py")):
+                for key, usage in mine(self._index, [file]).items():
+                    by_receiver.setdefault(key, {})[str(file)] = usage.members
+            self._mined[name] = by_receiver
+        found: Counter[str] = Counter()
+        for file, members in self._mined[name].get(receiver, {}).items():
+            if file != own:
+                found.update(members)
+        return found
+
+
+class Habits:
+    """What the author of a repository would have accepted so far, fading as in octod.adapters.accepted."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], dict[str, float]] = {}
+
+    def of(self, project: str, receiver: str) -> dict[str, float]:
+        """The counts of a receiver."""
+        return self._counts.get((project, receiver), {})
+
+    def note(self, project: str, receiver: str, member: str) -> None:
+        """One more."""
+        faded = {m: c * FADING for m, c in self.of(project, receiver).items()}
+        faded[member] = faded.get(member, 0.0) + 1.0
+        self._counts[project, receiver] = faded
+
+
+def receiver_of(place: Place) -> str:
+    """The key that a place's receiver is counted under; empty when it is not known."""
+    return usage_key(place.first) if place.first is not None else ""
+
+
+def conditions(evidence: Evidence, place: Place, site: Site, repositories: Repositories, habits: Habits) -> Iterator[tuple[str, Evidence]]:
+    """The evidence as it is, with the repository's other files, and with what was accepted there before."""
+    yield "plain", evidence
+    receiver = receiver_of(place)
+    if project := repositories.others(site["path"], receiver):
+        # features() takes out what the file itself calls, which an index of the whole repository has counted
+        yield "project", replace(evidence, project=project + Counter(evidence.same_type))
+    if accepted := habits.of(repositories.name(site["path"]), receiver):
+        yield "accepted", replace(evidence, accepted=accepted)
+
+
+async def gather(sites: Sequence[Site], index: Index, ranker: Ranker, engine: EmbeddedEngine | None) -> list[Case]:
+    """The case of each site whose member the menu has, with the model's scores when there is an engine."""
+    usages, habits, repositories = Usages(index), Habits(), Repositories(index, sites)
+    chance = random.Random(0)
     found = []
-    for site in sites:
+    for site in sorted(sites, key=lambda s: (str(s["path"]), int(str(s["line"])), int(str(s["character"])))):
         document, offset = document_of(site)
         place = place_at(index, document, offset)
         names = [m.symbol.name for m in place.members]
         if site["member"] not in names:
             continue
-        table = features(place.members, evidence_at(index, usages, place))
-        modelled = None
+        gold, project = names.index(str(site["member"])), repositories.name(site["path"])
+        evidence = evidence_at(index, usages, place)
+        tables = {c: features(place.members, e) for c, e in conditions(evidence, place, site, repositories, habits)}
         if engine is not None:
-            rows = menu.likeliest(place, table, ranker)
+            rows = menu.likeliest(place, tables["plain"], ranker)
             prompt = prompt_at(document, offset, menu.signatures(place, rows))
-            scores = await engine.score(prompt, [names[i] for i in rows], (), 20.0)
-            modelled = menu.with_model(table, rows, scores)
-        found.append((str(site["path"]), table, modelled, names.index(str(site["member"]))))
-    if engine is not None:
-        await engine.stop()
+            scores = await engine.score(prompt, [names[i] for i in rows], (), PATIENCE)
+            tables = {c: menu.with_model(table, rows, scores) for c, table in tables.items()}
+        ranked = menu.order(ranker.scores(tables["plain"], engine is not None))
+        rest = ranked[KEPT:]
+        kept = sorted({gold, *ranked[:KEPT], *chance.sample(rest, min(ALSO, len(rest)))})
+        found.append(Case(str(site["path"]), project, kept.index(gold), {c: t[kept] for c, t in tables.items()}))
+        habits.note(project, receiver_of(place), str(site["member"]))
     return found
 
 
-def figures(menus: list[tuple[Matrix, int]], weights: Matrix) -> str:
-    """MRR and top-5 of an order."""
-    ranks = [menu.order(table @ weights).index(gold) + 1 for table, gold in menus]
+def fitted(cases: Sequence[Case], columns: Sequence[int], names: Sequence[str] = tuple(CONDITIONS)) -> Matrix:
+    """The weights of some columns from all cases in the conditions of those names."""
+    sizes = Counter(case.project for case in cases)
+    menus = [(case.tables[c], case.gold, CONDITIONS[c] / sizes[case.project] ** 0.5) for case in cases for c in names if c in case.tables]
+    return fit([(table, gold) for table, gold, _ in menus], columns, shares=[share for *_, share in menus])
+
+
+def figures(cases: Sequence[Case], weights: Matrix, condition: str = "plain") -> str:
+    """MRR, top-1 and top-5 of an order on the cases of a condition."""
+    ranks = [menu.order(c.tables[condition] @ weights).index(c.gold) + 1 for c in cases if condition in c.tables]
+    if not ranks:
+        return "no menus"
     return f"MRR {np.mean([1 / r for r in ranks]):.3f}  top-1 {np.mean([r == 1 for r in ranks]):.3f}  top-5 {np.mean([r <= 5 for r in ranks]):.3f}  ({len(ranks)} menus)"
+
+
+def apart(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """(four fifths to fit on, a fifth kept apart), whole files each."""
+    files = sorted({case.path for case in cases})
+    random.Random(0).shuffle(files)
+    away = set(files[: len(files) // 5])
+    return [c for c in cases if c.path not in away], [c for c in cases if c.path in away]
+
+
+def show(title: str, kept: Sequence[Case], weights: Matrix) -> None:
+    """The figures of one order in every condition; those of the menus that have the condition, without it too."""
+    print(f"{title:24}", figures(kept, weights))
+    for condition in CONDITIONS:
+        if condition != "plain" and (having := [c for c in kept if condition in c.tables]):
+            print(f"  without {condition:14}", figures(having, weights), f"\n  with    {condition:14}", figures(having, weights, condition))
+
+
+def read_sites(path: Path, limit: int = 0) -> list[Site]:
+    """The sites of a file, or a sample of them that is always the same."""
+    sites = [json.loads(line) for line in path.read_text().splitlines()]
+    return random.Random(0).sample(sites, limit) if 0 < limit < len(sites) else sites
 
 
 def main() -> int:
     """Gather, fit, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sites", type=Path, required=True)
-    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--index", type=Path, required=True, help="the index of the sites' environment, only read")
+    parser.add_argument("--limit", type=int, default=4_000, help="most sites without the model")
+    parser.add_argument("--model-limit", type=int, default=2_300, help="most sites with the model: 0.1 s each")
     parser.add_argument("--no-model", action="store_true", help="fit the weights without the language model only")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "adapters" / "ranker.json")
     options = parser.parse_args()
-    sites = [json.loads(line) for line in options.sites.read_text().splitlines()]
-    with Index.open(options.index) as index:
-        gathered = asyncio.run(gather(sites, index, not options.no_model))
-    files = sorted({path for path, *_ in gathered})
-    random.Random(0).shuffle(files)
-    apart = set(files[: len(files) // 5])
-    plain = [i for i in range(len(FEATURES)) if i != MODEL]
-    result: dict[str, dict[str, float]] = json.loads(options.out.read_text())
+    result: dict[str, dict[str, float]] = json.loads(options.out.read_text()) if options.out.exists() else {}
 
     def named(weights: Matrix) -> dict[str, float]:
         return {name: round(float(w), 4) for name, w in zip(FEATURES, weights, strict=True) if w}
 
-    train = [(table, gold) for path, table, _, gold in gathered if path not in apart]
-    kept = [(table, gold) for path, table, _, gold in gathered if path in apart]
-    counts = np.zeros(len(FEATURES))
-    counts[FEATURES.index("count")] = 1.0
-    print("index order     ", figures(kept, np.zeros(len(FEATURES))))
-    print("counts          ", figures(kept, counts))
-    print("shipped before  ", figures(kept, Ranker.shipped().without_model))
-    weights = fit(train, plain)
-    print("all features    ", figures(kept, weights))
-    result["without_model"] = named(fit(train + kept, plain))
-    if not options.no_model:
-        train = [(table, gold) for path, _, table, gold in gathered if path not in apart and table is not None]
-        kept = [(table, gold) for path, _, table, gold in gathered if path in apart and table is not None]
-        weights = fit(train, range(len(FEATURES)))
-        print("with the model  ", figures(kept, weights))
-        result["with_model"] = named(fit(train + kept, range(len(FEATURES))))
+    with Index.open(options.index) as index:
+        cases = asyncio.run(gather(read_sites(options.sites, options.limit), index, Ranker.shipped(), None))
+        train, kept = apart(cases)
+        print("index order             ", figures(kept, np.zeros(len(FEATURES))))
+        show("shipped before", kept, Ranker.shipped().without_model)
+        show("fitted", kept, fitted(train, PLAIN))
+        plain = fitted(cases, PLAIN)
+        result["without_model"] = named(plain)
+        if not options.no_model:
+
+            async def modelled() -> list[Case]:
+                engine = EmbeddedEngine(bundled_base().folder, Paths.of())
+                await engine.start()
+                try:
+                    # the rows that are scored are chosen without the model, so both orders start from the new weights
+                    return await gather(read_sites(options.sites, options.model_limit), index, Ranker(plain, plain), engine)
+                finally:
+                    await engine.stop()
+
+            cases = asyncio.run(modelled())
+            train, kept = apart(cases)
+            show("the same menus, no model", kept, fitted(train, PLAIN))
+            show("with the model", kept, fitted(train, range(len(FEATURES))))
+            result["with_model"] = named(fitted(cases, range(len(FEATURES))))
     options.out.write_text("{\n" + ",\n".join(f' "{k}": {json.dumps(v)}' for k, v in result.items()) + "\n}\n")
     return 0
 

@@ -1,0 +1,81 @@
+"""The counts that come with octod: read as they were written, added where they know more, small and free of arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from octod.adapters.priors import Priors, usual_aliases, with_prior, write
+from octod.core.errors import OctodError
+from octod.indexer.usage import ReceiverUsage
+
+SHEET = ReceiverUsage(
+    9, {"turn": 6, "press": 3}, {"assign:flat": {"press": 2}, "context:loop": {"turn": 4}}, {"turn": {"1": 3}}, {"turn": {"times": 2}}
+)
+
+
+def test_counts_are_read_as_they_were_written_without_arguments(tmp_path: Path) -> None:
+    """Receivers of all chunks, names and aliases; a receiver that is not there is unknown."""
+    many = {f"folds.m{n:04}": ReceiverUsage(n, {f"f{n}": n}, {"assign:" + "x" * 40: {f"f{n}": 2}}) for n in range(1, 2_000)}
+    path = tmp_path / "priors.bin"
+    size = write(path, {**many, "folds.Sheet()": SHEET}, {"turn": 7}, {"fo": "folds"})
+    priors = Priors(path)
+    assert path.stat().st_size == size
+    assert priors.of("folds.Sheet()") == ReceiverUsage(9, SHEET.members, SHEET.features, {}, SHEET.keywords)
+    assert all(priors.of(key) == usage for key, usage in many.items())
+    assert [None, None, None] == [priors.of(key) for key in ("aaa", "folds.m0500x", "zzz")]
+    assert {"turn": 7} == priors.names
+    assert {"fo": "folds"} == priors.aliases
+
+
+def test_no_receivers_at_all_are_fine(tmp_path: Path) -> None:
+    """A file of nothing answers nothing."""
+    write(tmp_path / "priors.bin", {}, {}, {})
+    assert Priors(tmp_path / "priors.bin").of("numpy") is None
+
+
+@pytest.mark.parametrize("data", [b"", b"octod priors 1\n", b"octod priors 1\n\0\0\0\x04abcd", b"x" * 100])
+def test_another_file_is_refused_with_what_to_do(tmp_path: Path, data: bytes) -> None:
+    """Damage is told."""
+    (tmp_path / "priors.bin").write_bytes(data)
+    with pytest.raises(OctodError, match="install octod again"):
+        Priors(tmp_path / "priors.bin")
+
+
+def test_the_environment_stands_for_itself_where_it_has_seen_more() -> None:
+    """The shipped counts are added where they are more, and leave alone who knows better."""
+    much = ReceiverUsage(10, {"fold": 10})
+    little = ReceiverUsage(2, {"turn": 1, "fold": 1}, {"assign:flat": {"fold": 1}}, {"fold": {"2": 1}}, {"turn": {"times": 1}})
+    assert much is with_prior(much, SHEET)
+    assert SHEET is with_prior(None, SHEET)
+    assert little is with_prior(little, None)
+    assert with_prior(None, None) is None
+    both = with_prior(little, SHEET)
+    assert both is not None
+    assert (11, {"turn": 7, "press": 3, "fold": 1}) == (both.calls, both.members)
+    assert {"press": 2, "fold": 1} == both.features["assign:flat"]
+    assert {"fold": {"2": 1}} == both.arguments
+    assert {"turn": {"times": 3}} == both.keywords
+
+
+def test_what_is_shipped_is_small_and_knows_the_usual() -> None:
+    """At most three megabytes; numpy's most called function is one that everybody calls; np is numpy."""
+    priors = Priors.shipped()
+    assert (Path(__file__).parents[2] / "adapters" / "priors.bin").stat().st_size <= 3_000_000
+    numpy = priors.of("numpy")
+    assert numpy is not None
+    assert "array" in sorted(numpy.members, key=lambda m: -numpy.members[m])[:3]
+    assert not numpy.arguments
+    assert ("numpy", "pandas", "matplotlib.pyplot") == tuple(usual_aliases()[a] for a in ("np", "pd", "plt"))
+    assert all(alias.isidentifier() and all(p.isidentifier() for p in module.split(".")) for alias, module in usual_aliases().items())
+
+
+def test_what_is_shipped_holds_names_and_numbers_alone() -> None:
+    """No string literal, no path: every text is an identifier, a dotted name or a feature of identifiers."""
+    priors = Priors.shipped()
+    for key in ("numpy", "os", "requests", "flask", "pandas.core.frame.DataFrame()"):
+        usage = priors.of(key)
+        assert usage is not None
+        texts = {*usage.members, *(k for names in usage.keywords.values() for k in names)}
+        texts |= {feature.partition(":")[2].removesuffix("()") for feature in usage.features}
+        assert {t for t in texts if not t.isidentifier() and t not in ("-", "")} == set()
