@@ -76,7 +76,7 @@ class Repositories:
         self._index = index
         files = [os.path.abspath(str(s["path"])) for s in sites]
         self._common = os.path.commonpath(files) if len(set(files)) > 1 else os.path.dirname(files[0])
-        self._mined: dict[str, dict[str, dict[str, Mapping[str, int]]]] = {}
+        self._mined: dict[str, tuple[dict[str, Counter[str]], dict[tuple[str, str], Mapping[str, int]]]] = {}
 
     def name(self, path: object) -> str:
         """The repository of a path."""
@@ -84,18 +84,17 @@ class Repositories:
 
     def others(self, path: object, receiver: str) -> Counter[str]:
         """How often the other files of the path's repository call each member of a receiver."""
-        name, own = self.name(path), os.path.abspath(str(path))
+        name = self.name(path)
         if name not in self._mined:
-            by_receiver: dict[str, dict[str, Mapping[str, int]]] = {}
+            totals: dict[str, Counter[str]] = {}
+            by_file: dict[tuple[str, str], Mapping[str, int]] = {}
             for file in sorted(Path(self._common, name).rglob("*.py")):
                 for key, usage in mine(self._index, [file]).items():
-                    by_receiver.setdefault(key, {})[str(file)] = usage.members
-            self._mined[name] = by_receiver
-        found: Counter[str] = Counter()
-        for file, members in self._mined[name].get(receiver, {}).items():
-            if file != own:
-                found.update(members)
-        return found
+                    by_file[str(file), key] = usage.members
+                    totals.setdefault(key, Counter()).update(usage.members)
+            self._mined[name] = totals, by_file
+        totals, by_file = self._mined[name]
+        return totals.get(receiver, Counter()) - Counter(by_file.get((os.path.abspath(str(path)), receiver), {}))
 
 
 class Habits:

@@ -87,7 +87,9 @@ def ask(connection: Connection, place: Place) -> Asked:
     params = {"document": place.document(), "offset": place.offset}
     connection.request("warm", params, PATIENCE)
     menu = _answer(connection.request("menu", params, PATIENCE))
-    first = menu.items[0].name if isinstance(menu, Menu) and menu.items else None
+    # ghost text goes on from a member; names, keywords and imports have no arguments
+    members = isinstance(menu, Menu) and menu.route in ("index", "jedi")
+    first = menu.items[0].name if isinstance(menu, Menu) and members and menu.items else None
     ghost = _answer(connection.request("ghost", {**params, "selected": first}, PATIENCE))
     return Asked(menu if isinstance(menu, Menu) else None, ghost if isinstance(ghost, Ghost) else None)
 

@@ -95,7 +95,10 @@ def show_answer(asked: Asked, limit: int) -> None:
         click.echo("menu      nothing is known here")
     else:
         order = "usage and model" if menu.model else "usage"
-        click.echo(f"receiver  {menu.receiver or 'unknown'} (found by {menu.route})")
+        if menu.route in ("names", "keywords", "imports"):
+            click.echo(f"offered   {menu.route}")
+        else:
+            click.echo(f"receiver  {menu.receiver or 'unknown'} (found by {menu.route})")
         click.echo(f"menu      {len(menu.items)} entries in {menu.milliseconds:.0f} ms, ranked by {order}")
         rows = [
             (
@@ -103,7 +106,7 @@ def show_answer(asked: Asked, limit: int) -> None:
                 item.name,
                 item.score,
                 item.kind,
-                shortened(item.signature) + (" deprecated" if item.deprecated else ""),
+                shortened(item.imports or item.signature) + (" deprecated" if item.deprecated else ""),
                 item.library,
             )
             for n, item in enumerate(menu.items[:limit], 1)

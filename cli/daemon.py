@@ -81,8 +81,7 @@ def show_status(found: Mapping[str, Any]) -> None:
     if found.get("degraded"):
         click.echo(f"degraded  {found['degraded']}")
     if routes := found.get("routes"):
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in routes.items())
-        click.echo(f"menus     {found.get('menus')}; the receiver was found by: {shares}")
+        click.echo(f"menus     {found.get('menus')}: {_shares(routes)}")
     running = [job for job in found.get("jobs") or () if job.get("state") == "running"]
     for job in running:
         share = f" {job['share']:.0%}" if job.get("share") is not None else ""
@@ -94,12 +93,19 @@ def show_status(found: Mapping[str, Any]) -> None:
             int(each.get("libraries", 0)),
             str(each.get("problem") or ("fresh" if each.get("ready") else "being indexed")),
             ", ".join(each.get("projects") or ()),
+            f"{each.get('menus', 0)}: {_shares(each.get('routes') or {})}".rstrip(": "),
         )
         for each in found.get("workspaces") or ()
     ]
     if rows:
         click.echo()
-        show_table(("environment", "python", "libraries", "index", "projects"), rows)
+        show_table(("environment", "python", "libraries", "index", "projects", "menus"), rows)
+
+
+def _shares(routes: Mapping[str, float]) -> str:
+    """The shares of the routes that menus were found by, the largest first."""
+    ordered = sorted(routes.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in ordered)
 
 
 def duration(seconds: float) -> str:

@@ -190,7 +190,8 @@ def _environment(paths: Paths, hint: str | None) -> Iterator[Check]:
         "environment",
         "warn" if problems else "ok",
         f"{environment.root}: {len(installed)} distributions"
-        + (f", {len(problems)} unreadable" if problems else ""),
+        + (f", {len(problems)} unreadable" if problems else "")
+        + f"; found through: {environment.reason}",
         "; ".join(problems[:3]),
     )
     yield _index(paths, environment.key, {distribution.library for distribution in installed})

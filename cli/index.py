@@ -29,8 +29,8 @@ LONGEST_SUMMARY = 80  # characters, so that a row of a wide terminal holds name,
 def index(env: str | None, force: bool, as_json: bool) -> None:
     """Index the libraries of an environment.
 
-    ENV is a folder, an interpreter or a site-packages; without it .venv or venv here or above, the active environment,
-    else octod's own. Only what changed since the last time is read. Nothing of the environment is executed.
+    ENV is a folder, an interpreter or a site-packages; without it the project's own, here or above, the active
+    environment, else octod's own. Only what changed since the last time is read. Nothing of the environment is executed.
 
     The daemon does this by itself for the files that an editor opens.
     """
@@ -41,9 +41,11 @@ def index(env: str | None, force: bool, as_json: bool) -> None:
         _forget(environment, paths)
     report = _build(environment, paths)
     if as_json:
-        show_json({"environment": str(environment.root), **asdict(report)})
+        show_json({"environment": str(environment.root), "found": environment.reason, **asdict(report)})
         return
     click.echo(f"environment {environment.root}")
+    if env is None:
+        click.echo(f"found by    {environment.reason}")
     click.echo(
         f"index       {report.libraries:,} libraries ({len(report.changed)} read, {len(report.removed)} removed), "
         f"{report.files:,} files, {report.symbols:,} symbols in {report.seconds:.1f} s"
@@ -72,6 +74,8 @@ def _build(environment: Environment, paths: Paths) -> BuildReport:
     """Bring the index of an environment up to date, with progress shown."""
     from octod.core.paths import private_folder
     from octod.indexer.build import build
+    from octod.indexer.history import History
+    from octod.indexer.versions import keep_leaving
 
     private_folder(paths.indexes)
     with progress("index") as step:
@@ -79,7 +83,8 @@ def _build(environment: Environment, paths: Paths) -> BuildReport:
         def show(now: Progress) -> None:
             step(now.done / max(now.total, 1), f"{now.stage} {now.library}".rstrip())
 
-        return build(environment, paths.indexes / f"{environment.key}.db", progress=show)
+        leaving = keep_leaving(History(paths.history))
+        return build(environment, paths.indexes / f"{environment.key}.db", progress=show, leaving=leaving)
 
 
 @contextmanager

@@ -81,6 +81,11 @@ class Paths:
         return self.cache / "index"
 
     @property
+    def history(self) -> Path:
+        """The APIs of library versions that were installed once."""
+        return self.data / "history"
+
+    @property
     def registry(self) -> Path:
         """The adapter registry's database."""
         return self.data / "registry.db"

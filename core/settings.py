@@ -22,8 +22,10 @@ class Settings:
     ``engine``          ``embedded`` (default) or ``none``: the menu from the index alone, no ghost text
     ``engine_threads``  threads of the embedded engine (default 2)
     ``base``            folder of another base model; empty means the bundled one
-    ``menu_model_ms``   how long a menu may wait for the model's scores, in milliseconds
+    ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer
     ``ghost_ms``        how long ghost text may take before it stays silent, in milliseconds
+    ``learn``           whether what you accept from menus orders later ones (default true); kept on this machine,
+                        shown by ``octod learned``
     ``ghost_threshold`` mean probability of a token below which ghost text stays silent, 0 to 1
     ==================  =========================================================================
     """
@@ -31,9 +33,10 @@ class Settings:
     engine: EngineKind = "embedded"
     engine_threads: int = 2
     base: str = ""
-    menu_model_ms: int = 80
+    menu_model_ms: int = 40
     ghost_ms: int = 300
     ghost_threshold: float = 0.2
+    learn: bool = True
 
     @classmethod
     def read(cls, folder: Path) -> Settings:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
+from octod.adapters.accepted import Accepted
+from octod.adapters.priors import Priors, with_prior
 from octod.adapters.prompt import Prompt
 from octod.adapters.ranker import Evidence
+from octod.adapters.returning import words_of
 from octod.adapters.signatures import render_signature
 from octod.core.errors import IndexProblem
 from octod.core.symbols import Member
 from octod.daemon.protocol import Document
+from octod.indexer.expected import expected_at
 from octod.indexer.lookup import TypeRef, mro
+from octod.indexer.mining import project_key
 from octod.indexer.offer import offered
 from octod.indexer.parse import Cursor, parse_at
+from octod.indexer.project import project_name
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
 from octod.indexer.usage import ReceiverUsage, decode
 
-__all__ = ["Place", "Usages", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line"]
+__all__ = ["Place", "Usages", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
 _MOST_TYPES = 4
 _MOST_MERGED = 32
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_AROUND, _MOST_AROUND = 2_000, 60  # characters and names before the cursor whose words count as being around
 _AFTER = 400  # characters of following text; the prompt reads 32 tokens of it
 
 
@@ -38,6 +47,12 @@ class Place:
     package: bool
     receiver: Receiver
     members: tuple[Member, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that calls on the receiver are counted under, the likeliest first."""
+        types = [usage_key(t) for t in self.receiver.types[:_MOST_TYPES]]
+        return types + list(self.receiver.unknown[:_MOST_TYPES])
 
     @property
     def first(self) -> TypeRef | None:
@@ -84,10 +99,16 @@ def _together(lists: tuple[tuple[Member, ...], ...]) -> tuple[Member, ...]:
 
 
 class Usages:
-    """Usage counts of one index, decoded and remembered until the index changes."""
+    """Usage counts of one index and those that come with octod, decoded and remembered until the index changes.
 
-    def __init__(self, index: Index, most: int = 500) -> None:
-        self.index, self._most = index, most
+    ``accepted`` is what the user took from menus; None where octod does not learn.
+    """
+
+    def __init__(
+        self, index: Index, priors: Priors | None = None, accepted: Accepted | None = None, most: int = 500
+    ) -> None:
+        self.index, self.accepted, self._most = index, accepted, most
+        self.priors = priors or Priors.shipped()
         self._known: OrderedDict[str, ReceiverUsage | None] = OrderedDict()
         self._generation = -1
 
@@ -103,22 +124,26 @@ class Usages:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        data = self.index.usage(key)
-        try:
-            usage = decode(data) if data else None
-        except IndexProblem:
-            usage, self.index.damaged = None, True  # the workspace builds a damaged index again
+        usage = with_prior(self._local(key), self.priors.of(key))
         self._known[key] = usage
         if len(self._known) > self._most:
             self._known.popitem(last=False)
         return usage
+
+    def _local(self, key: str) -> ReceiverUsage | None:
+        data = self.index.usage(key)
+        try:
+            return decode(data) if data else None
+        except IndexProblem:
+            self.index.damaged = True  # the workspace builds a damaged index again
+            return None
 
 
 def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
     """What speaks for one member or another at a place."""
     usages.refresh()
     receiver = place.receiver
-    keys = [usage_key(t) for t in receiver.types[:_MOST_TYPES]] + list(receiver.unknown[:_MOST_TYPES])
+    keys = place.keys
     found = [u for u in map(usages.of, keys) if u is not None]
     bases: list[ReceiverUsage] = found[1:]
     if place.first is not None:
@@ -129,8 +154,26 @@ def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
             more.insert(0, TypeRef(own.qualified, True))
         bases += [u for u in (usages.of(usage_key(t)) for t in more) if u is not None]
     history = history_at(index, place.cursor, receiver, place.module, place.package)
-    near = features_at(place.cursor)
-    return Evidence(found[0] if found else None, tuple(bases), near, history.here, history.same_type)
+    cursor, document = place.cursor, place.document
+    project = project_name(Path(document.root)) if document.root else ""
+    repository = usages.of(project_key(project, keys[0])) if project and keys else None
+    return Evidence(
+        found[0] if found else None,
+        tuple(bases),
+        features_at(cursor),
+        history.here,
+        history.same_type,
+        names=usages.priors.names,
+        project=repository.members if repository is not None else {},
+        accepted=usages.accepted.of(keys[0]) if usages.accepted is not None and keys else {},
+        around=words_around(cursor.text[max(0, cursor.receiver_start - _AROUND) : cursor.receiver_start]),
+        expected=expected_at(index, cursor, place.module, place.package),
+    )
+
+
+def words_around(text: str) -> Counter[str]:
+    """The words of the last names of a text, counted."""
+    return Counter(word for name in _IDENTIFIER.findall(text)[-_MOST_AROUND:] for word in words_of(name))
 
 
 def imports_of(text: str) -> tuple[str, ...]:

@@ -6,16 +6,20 @@ import re
 
 from octod.adapters.signatures import render_parameters
 from octod.core.answers import Hover, SignatureHelp
-from octod.core.symbols import LibraryId, Scope, Symbol
+from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.daemon.context import Place
+from octod.daemon.keywords import called_at, described
+from octod.indexer.docstrings import parameter_docs
 from octod.indexer.lookup import Target, find_member, resolve
-from octod.indexer.scope import callees_at, types_at
+from octod.indexer.overloads import signatures
+from octod.indexer.scope import types_at
 from octod.indexer.store import Index
 
 __all__ = ["describe", "hover_at", "signature_at", "word_end"]
 
 _WORD = re.compile(r"\w*")
 _DOTTED = re.compile(r"[\w.]+")
+_PARAMETER = re.compile(r"([\w.]+)\((\w+)\)")
 
 
 def word_end(text: str, offset: int) -> int:
@@ -50,7 +54,9 @@ def hover_at(index: Index, place: Place) -> Hover | None:
 
 
 def describe(index: Index, qualified: str) -> Hover | None:
-    """What a qualified name is, public or where it is defined."""
+    """What a qualified name is, public or where it is defined; ``pandas.read_csv(sep)`` is a parameter."""
+    if (parameter := _PARAMETER.fullmatch(qualified)) is not None:
+        return _parameter(index, parameter[1], parameter[2])
     if not _DOTTED.fullmatch(qualified):
         return None
     target = resolve(index, qualified)
@@ -66,14 +72,26 @@ def signature_at(index: Index, place: Place) -> SignatureHelp | None:
     around = place.cursor.call
     if around is None or place.cursor.inside == "comment":
         return None
-    for target in callees_at(index, place.cursor, place.module, place.package):
-        symbol = target.symbol
-        if symbol is None or symbol.parameters is None:
-            continue
-        shown = tuple(str(p) for p in symbol.parameters)
+    for called in called_at(index, place):
+        symbol = called.symbol
+        shown = tuple(str(p) for p in symbol.parameters or ())
         label = f"{around.function}({', '.join(shown)})"
         return SignatureHelp(label, shown, _active(symbol, around.keyword, around.argument), symbol.doc)
     return None
+
+
+def _parameter(index: Index, function: str, name: str) -> Hover | None:
+    """What a function's docstring says of one of its parameters."""
+    called = described(index, function)
+    if called is None:
+        return None
+    parameter = next((p for s in signatures(called.symbol) for p in s[0] if p.name == name), Parameter(name, "keyword"))
+    line = f"{name}: {parameter.annotation}" if parameter.annotation else name
+    line += f" = {parameter.default}" if parameter.default is not None else ""
+    scope = index.scope(function)
+    docs = parameter_docs(called.symbol.doc) or parameter_docs(scope.doc if scope is not None else "")
+    library = scope.library if scope is not None else called.library
+    return Hover(f"{function}({name})", "parameter", line, docs.get(name, ""), library.distribution, library.version, 0, 0)
 
 
 def _active(symbol: Symbol, keyword: str, argument: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from octod.adapters.ranker import FEATURES, Matrix, Ranker, by_identity
@@ -48,10 +48,20 @@ def with_model(table: Matrix, rows: list[int], scores: list[float]) -> Matrix:
     return filled
 
 
-def items(place: Place, scores: Matrix) -> tuple[MenuItem, ...]:
-    """The menu's entries in the order of their scores."""
+def items(place: Place, scores: Matrix, used: Collection[str] = (), without: Collection[str] = ()) -> tuple[MenuItem, ...]:
+    """The menu's entries in the order of their scores, deprecated ones after the others, private ones last.
+
+    A private name is no worse than others on ``self``, once it is begun, or where the file has ``used`` it.
+    """
     shown = _shown(place.members)
-    return tuple(MenuItem(*shown[i], float(scores[i])) for i in order(scores))
+    private, deprecated = _demoted(place.members)
+    if place.cursor.partial.startswith("_") or place.cursor.receiver in ("self", "cls"):
+        private = np.zeros(len(scores))
+    elif private.any() and (kept := [i for i in np.flatnonzero(private) if shown[i][0] in used]):
+        private = private.copy()
+        private[kept] = 0.0
+    ordered = order(scores - private - deprecated)
+    return tuple(MenuItem(*shown[i], float(scores[i])) for i in ordered if shown[i][0] not in without)
 
 
 def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tuple[MenuItem, ...]:
@@ -60,6 +70,13 @@ def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tupl
     return tuple(
         MenuItem(c.name, c.kind, c.full_name or c.name, score=float(counts.get(c.name, 0))) for c in ranked
     )
+
+
+@by_identity(32)
+def _demoted(members: Sequence[Member]) -> tuple[Matrix, Matrix]:
+    """What private members and deprecated ones lose; more than scores are apart."""
+    names = [m.symbol.name.startswith("_") for m in members]
+    return np.array(names) * 1e6, np.array([m.symbol.deprecated is not None for m in members]) * 1e3
 
 
 @by_identity(32)

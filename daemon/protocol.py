@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from octod.core.answers import Ghost, Hover, Menu, SignatureHelp
+from octod.core.answers import Fixes, Ghost, Hover, Menu, SignatureHelp
 from octod.core.errors import UsageError
 
 __all__ = ["Document", "MakeService", "Notify", "Service"]
@@ -20,7 +20,7 @@ class Document:
 
     ``version`` grows with every change of that ``uri``; ``path`` is None for a buffer without a file;
     ``environment`` is the interpreter or folder that the editor names, None lets the daemon look; ``root`` is
-    the workspace folder.
+    the workspace folder.  ``typed`` says that a person writes it: what is accepted there orders later menus.
     """
 
     uri: str
@@ -29,6 +29,7 @@ class Document:
     path: str | None = None
     environment: str | None = None
     root: str | None = None
+    typed: bool = False
 
     def to_json(self, *, text: bool) -> dict[str, Any]:
         """As on the wire; without ``text`` where the other side has this version already."""
@@ -56,7 +57,7 @@ class Document:
             if before is None or before.version != version:
                 return None
             text = before.text
-        return cls(uri, version, text, *rest)
+        return cls(uri, version, text, *rest, typed=data.get("typed") is True)
 
 
 class Service(Protocol):
@@ -84,6 +85,9 @@ class Service(Protocol):
 
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
         """The call around an offset."""
+
+    async def fixes(self, document: Document, start: int, end: int) -> Fixes | None:
+        """What may be done about names in a range that the installed version of their library lacks."""
 
     async def warm(self, document: Document, offset: int) -> None:
         """Prepare for a question at an offset; a newer warm cancels it."""

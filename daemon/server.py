@@ -33,7 +33,7 @@ _RETRY = 5.0  # seconds until a service that failed to start is tried again
 _STATUS = 1.0  # seconds the service may take to tell its status
 _STOP = 5.0  # seconds the service may take to stop
 
-_SLOTTED = frozenset({"menu", "ghost", "hover", "signature", "warm"})
+_SLOTTED = frozenset({"menu", "ghost", "hover", "signature", "fixes", "warm"})
 
 
 class Server:
@@ -168,6 +168,7 @@ class _Connection:
             "hover": self._hover,
             "describe": self._describe,
             "signature": self._signature,
+            "fixes": self._fixes,
             "warm": self._warm,
             "close": self._close,
             "index": self._index,
@@ -325,6 +326,12 @@ class _Connection:
         document, offset = _place(params)
         signature = await (await self._server.service()).signature(document, offset)
         return None if signature is None else to_json(signature)
+
+    async def _fixes(self, params: Json) -> Json | None:
+        document, start = _place(params)
+        _, end = _place({**params, "offset": start + params.get("length", 0)})
+        fixes = await (await self._server.service()).fixes(document, start, end)
+        return None if fixes is None else to_json(fixes)
 
     async def _warm(self, params: Json) -> None:
         document, offset = _place(params)

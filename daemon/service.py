@@ -1,7 +1,7 @@
 """The service behind the daemon's socket: a document and an offset in, a menu, ghost text or a hover out.
 
 The index is read in one thread of its own, so the event loop stays free; the language model answers from another
-process.  A menu never waits for the model longer than ``Settings.menu_model_ms``.
+process.  A menu is not kept by the model for longer than ``Settings.menu_model_ms`` after its question.
 """
 
 from __future__ import annotations
@@ -10,30 +10,38 @@ import asyncio
 import contextlib
 import gc
 import logging
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from octod.adapters.accepted import Accepted
 from octod.adapters.identity import BaseModel, bundled_base
-from octod.adapters.ranker import Matrix, Ranker, features
+from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
-from octod.core.answers import AdapterUse, Ghost, Hover, Menu, SignatureHelp
+from octod.core.answers import AdapterUse, Fixes, Ghost, Hover, Menu, Route, SignatureHelp
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.core.settings import Settings
-from octod.core.symbols import LibraryId, Member
+from octod.core.symbols import Member
 from octod.daemon import details, menu
 from octod.daemon import ghost as ghosts
-from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at, prompt_at, signature_line
+from octod.daemon.actions import Past, fixes, gone_in
+from octod.daemon.context import Place, Usages, imports_of, place_at, prompt_at, signature_line
 from octod.daemon.engines.protocol import Engine
+from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
+from octod.daemon.learning import Learning
 from octod.daemon.model import Model
+from octod.daemon.offers import Around, Offer, offer_at
 from octod.daemon.protocol import Document, Notify
+from octod.daemon.routes import Routes
+from octod.daemon.unimported import Unimported
 from octod.daemon.workspaces import Workspace, Workspaces
 from octod.indexer.scope import callees_at
 
@@ -43,27 +51,10 @@ log = logging.getLogger("octod.daemon")
 
 T = TypeVar("T")
 
+_QUIET = 0.5  # seconds that the engine's start waits for a first menu
+_LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
 _JEDI = 0.15  # seconds a menu waits for jedi; a late answer is kept for the next question
 _JEDI_LIMIT = 30.0  # seconds for one question, its start included: importing jedi takes long on a machine that indexes
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What adapters are chosen by: the file's imports, the receiver's distribution, and what is installed."""
-
-    imports: tuple[str, ...]
-    library: str | None
-    installed: Mapping[str, tuple[LibraryId, ...]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranked:
-    """A place, its feature matrix without the model, and the rows worth the model's opinion."""
-
-    place: Place
-    table: Matrix
-    rows: list[int]
-    around: _Around
 
 
 class OctodService:
@@ -76,39 +67,49 @@ class OctodService:
         self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}), self._say)
         self._model = Model(engine, base, paths, self._say)
         self._jedi = JediWorker(private_folder(paths.cache / "jedi"), limit=_JEDI_LIMIT)
+        self._past = Past(paths)
         self._ranker = Ranker.shipped()
         self._usages: dict[str, Usages] = {}
+        self._names: dict[str, Unimported] = {}
+        self._tables = paths.cache / "names"
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="index")
-        self._routes: Counter[str] = Counter()
-        self._starting = asyncio.create_task(self._model.start())
+        self._learning = Learning(Accepted.at(paths) if settings.learn else None, self._reader)
+        self._routes = Routes()
+        self._answered = asyncio.Event()  # a first menu went out
+        self._starting = asyncio.create_task(self._start())
 
     async def menu(self, document: Document, offset: int) -> Menu | None:
-        """Lane A: the receiver's members in order, with the model's score when it comes in time."""
+        """Lane A: members in order, with the model's score when it comes in time; names, keywords, what to import."""
         began = time.perf_counter()
         workspace = self._workspace(document)
-        ranked = await self._read(workspace, self._ranked, workspace, document, offset)
-        place, table, rows = ranked.place, ranked.table, ranked.rows
-        cursor = place.cursor
-        if cursor.inside or not (cursor.receiver or cursor.importing is not None):
+        offer = await self._offer(workspace, document, offset)
+        if offer.route is None:
             return None
+        place, cursor = offer.place, offer.place.cursor
+        start = cursor.offset - len(cursor.partial)
+        if offer.items or offer.route not in ("index", "imports"):
+            self._count(workspace, offer.route)
+            return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began))
         if not place.members:
             return await self._unknown(workspace, place, began)
-        patience = self._settings.menu_model_ms / 1e3
-        choice = await self._choice(document, ranked.around, patience)
-        modelled = False
-        if rows:
-            prompt = prompt_at(document, offset, menu.signatures(place, rows), until=cursor.dot)
-            names = [place.members[i].symbol.name for i in rows]
+        # What the index took is the model's loss: the menu as a whole is there in time.
+        patience = max(_LEAST, self._settings.menu_model_ms / 1e3 - (time.perf_counter() - began))
+        choice = await self._choice(document, offer.around, patience)
+        table, modelled = offer.table, False
+        if offer.rows:
+            prompt = prompt_at(document, offset, menu.signatures(place, offer.rows), until=cursor.dot)
+            names = [place.members[i].symbol.name for i in offer.rows]
             scored = await self._model.score(prompt, names, choice.mixture, patience)
             if scored is not None:
-                table, modelled = menu.with_model(table, rows, scored), True
-        self._routes["index"] += 1
+                table, modelled = menu.with_model(table, offer.rows, scored), True
+        self._count(workspace, offer.route)
+        self._learning.offered(document, place)
         first = place.first
         return Menu(
-            menu.items(place, self._ranker.scores(table, modelled)),
-            cursor.offset - len(cursor.partial),
+            menu.items(place, self._ranker.scores(table, modelled), offer.used, left_out(place)),
+            start,
             first.qualified if first else "",
-            "index",
+            offer.route,
             _uses(choice) if modelled else (),
             modelled,
             milliseconds=_since(began),
@@ -169,13 +170,22 @@ class OctodService:
         index = workspace.index
         return await self._read(workspace, lambda: details.signature_at(index, place_at(index, document, offset)))
 
+    async def fixes(self, document: Document, start: int, end: int) -> Fixes | None:
+        """Likely successors of names in a range that the installed version of their library lacks."""
+        workspace = self._workspace(document)
+        gone = await self._read(workspace, gone_in, workspace.index, document, start, end)
+        if not gone:
+            return None
+        known = [(one, await self._past.of(workspace, one.library)) for one in gone]
+        return await self._read(workspace, fixes, workspace.index, document, known)
+
     async def warm(self, document: Document, offset: int) -> None:
         """Open the environment, load the file's adapters, and let the model read up to the current line."""
         workspace = self._workspace(document)
-        ranked = await self._read(workspace, self._ranked, workspace, document, offset)
-        choice = await self._choice(document, ranked.around)
-        shown = menu.signatures(ranked.place, ranked.rows)
-        if not shown and ranked.place.cursor.call is not None:
+        offer = await self._offer(workspace, document, offset, members_only=True)
+        choice = await self._choice(document, offer.around)
+        shown = menu.signatures(offer.place, offer.rows)
+        if not shown and offer.place.cursor.call is not None:
             call, _, choice = await self._call(workspace, document, offset)
             shown = called_signature(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
@@ -183,16 +193,16 @@ class OctodService:
     async def close(self, uri: str) -> None:
         """Nothing is kept for a document but what was told about it."""
         self._model.closed(uri)
+        self._learning.closed(uri)
 
     async def status(self) -> dict[str, Any]:
         """What there is to tell, as JSON values."""
-        routes = sum(self._routes.values())
+        places = [{**place, **self._routes.told(place["environment"])} for place in self._workspaces.status()]
         return {
             "model": self._model.status(),
-            "workspaces": self._workspaces.status(),
+            "workspaces": places,
             "degraded": self._workspaces.degraded,
-            "routes": {name: round(n / routes, 4) for name, n in sorted(self._routes.items())},
-            "menus": routes,
+            **self._routes.told(),
             "jobs": self._jobs.listing(),
         }
 
@@ -209,21 +219,40 @@ class OctodService:
         """Stop everything that was started."""
         self._starting.cancel()
         await asyncio.gather(self._starting, return_exceptions=True)
-        for part in (self._jobs.stop, self._model.stop, self._jedi.stop, self._workspaces.close):
+        gathering = [names.stop for names in self._names.values()]
+        for part in (self._jobs.stop, self._model.stop, self._jedi.stop, *gathering, self._workspaces.close):
             with contextlib.suppress(OctodError):
                 await part()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
+    async def _start(self) -> None:
+        """Bring up the engine, which keeps every core busy for a second, once the first menu has gone out or nobody asked for one."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), _QUIET)
+        await self._model.start()
+
     # helpers -------------------------------------------------------------------------------------------------------
 
     def _workspace(self, document: Document) -> Workspace:
+        self._learning.seen(document)
         return self._workspaces.of(document.environment, document.root, document.path)
 
     def _usages_of(self, workspace: Workspace) -> Usages:
         known = self._usages.get(workspace.environment.key)
         if known is None or known.index is not workspace.index:
-            known = self._usages[workspace.environment.key] = Usages(workspace.index)
+            known = self._usages[workspace.environment.key] = Usages(workspace.index, accepted=self._learning.accepted)
         return known
+
+    def _names_of(self, workspace: Workspace) -> Unimported:
+        key = workspace.environment.key
+        known = self._names.get(key)
+        if known is None:
+            known = self._names[key] = Unimported(workspace.index, private_folder(self._tables) / f"{key}.txt")
+        return known
+
+    def _count(self, workspace: Workspace, route: Route) -> None:
+        self._answered.set()
+        self._routes.count(str(workspace.environment.root), route)
 
     async def _read(self, workspace: Workspace, work: Callable[..., T], *arguments: object) -> T:
         """Run in the thread that reads indexes; an index that turns out to be damaged is built again."""
@@ -244,20 +273,19 @@ class OctodService:
         finally:
             workspace.look()
 
-    def _ranked(self, workspace: Workspace, document: Document, offset: int) -> _Ranked:
-        index = workspace.index
-        place = place_at(index, document, offset)
-        evidence = evidence_at(index, self._usages_of(workspace), place)
-        table = features(place.members, evidence)
-        rows = menu.likeliest(place, table, self._ranker) if place.members else []
-        return _Ranked(place, table, rows, _Around(imports_of(document.text), place.library, index.import_names()))
+    async def _offer(self, workspace: Workspace, document: Document, offset: int, *, members_only: bool = False) -> Offer:
+        usages, names = self._usages_of(workspace), self._names_of(workspace)
+        read = partial(offer_at, workspace.index, usages, names, self._ranker, document, offset, members_only=members_only)
+        found = await self._read(workspace, read)
+        names.look()
+        return found
 
     async def _call(
         self, workspace: Workspace, document: Document, offset: int
     ) -> tuple[ghosts.Call | None, list[ghosts.Option], Choice]:
         index = workspace.index
 
-        def read() -> tuple[ghosts.Call | None, list[ghosts.Option], _Around]:
+        def read() -> tuple[ghosts.Call | None, list[ghosts.Option], Around]:
             place = place_at(index, document, offset)
             targets = callees_at(index, place.cursor, place.module, place.package)
             call = ghosts.call_at(place, targets)
@@ -266,7 +294,7 @@ class OctodService:
             options = ghosts.options(call, usages) if call is not None else []
             owner = index.scope(targets[0].qualified.rpartition(".")[0]) if targets else None
             library = owner.library.distribution if owner is not None else None
-            return call, options, _Around(imports_of(document.text), library, index.import_names())
+            return call, options, Around(imports_of(document.text), library, index.import_names())
 
         call, options, around = await self._read(workspace, read)
         if call is None:
@@ -280,8 +308,10 @@ class OctodService:
         place = await self._read(workspace, place_at, workspace.index, document, offset)
         start = offset - len(place.cursor.partial)
         member = next((m for m in place.members if m.symbol.name == selected), None)
-        if member is None or member.symbol.parameters is None:
+        if member is None or member.symbol.parameters is None or place.cursor.importing is not None:
             return None
+        if document.text.startswith("(", offset):
+            return None  # it has its arguments
         text = f"{document.text[:start]}{selected}({document.text[offset:]}"
         typed = Document(document.uri, document.version, text, document.path, document.environment, document.root)
         found = await self.ghost(typed, start + len(selected) + 1, None)
@@ -294,7 +324,7 @@ class OctodService:
         cursor = place.cursor
         start = cursor.offset - len(cursor.partial)
         if not cursor.receiver:
-            self._routes["unknown"] += 1
+            self._count(workspace, "unknown")
             return Menu((), start, "", "unknown", milliseconds=_since(began))
         line = cursor.text.count("\n", 0, start) + 1
         column = start - (cursor.text.rfind("\n", 0, start) + 1)
@@ -308,12 +338,12 @@ class OctodService:
         for key in place.receiver.unknown:
             usage = self._usages_of(workspace).of(key)
             counts |= usage.members if usage is not None else {}
-        route = "jedi" if found else "unknown"
-        self._routes[route] += 1
+        route: Route = "jedi" if found else "unknown"
+        self._count(workspace, route)
         items = menu.items_of_jedi(found, counts)
         return Menu(items, start, "", "jedi" if found else "unknown", incomplete=not found, milliseconds=_since(began))
 
-    async def _choice(self, document: Document, around: _Around, patience: float | None = None) -> Choice:
+    async def _choice(self, document: Document, around: Around, patience: float | None = None) -> Choice:
         return await self._model.choice(document.uri, around.imports, around.library, around.installed, patience)
 
     def _say(self, text: str) -> None:
@@ -349,6 +379,8 @@ async def make_service(paths: Paths, settings: Settings) -> OctodService:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    # A read of the index gives up the interpreter some hundred times; with a build beside it each would wait for 5 ms.
+    sys.setswitchinterval(0.0005)
     if settings.engine == "none":
         return OctodService(paths, settings, None, None)
     from octod.daemon.engines.embedded import EmbeddedEngine

@@ -21,12 +21,16 @@ from typing import Any
 
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
+from octod.daemon.folders import concerns, is_project, named, project_of, short
 from octod.daemon.jobs import Jobs, Report
+from octod.daemon.upgrades import Upgrades
 from octod.indexer.build import BuildReport, Progress, build
 from octod.indexer.database import locked
 from octod.indexer.environment import Environment, find_environment
+from octod.indexer.history import History
 from octod.indexer.project import index_project
 from octod.indexer.store import Index
+from octod.indexer.versions import keep_leaving
 from octod.indexer.watch import Change, Watcher
 
 __all__ = ["Workspace", "Workspaces"]
@@ -39,17 +43,29 @@ _FOUND_FOR = 2.0  # seconds a place is remembered to have no better environment 
 _MOST_FOUND = 1_000
 _LOOK = 60.0  # seconds between two thorough looks at an index that answers wrongly
 _RETRY = 60.0  # seconds until a build that failed is tried again
+_QUIET = 0.4  # seconds that a finished index answers before it is looked through: the first menu has the machine to itself
 _MENDS = 3  # times a damaged index is thrown away before it is told as a problem of the disk
 
 
 class Workspace:
     """One environment and the project folders opened with it."""
 
-    def __init__(self, environment: Environment, paths: Paths, jobs: Jobs, say: Say = lambda text: None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        paths: Paths,
+        jobs: Jobs,
+        say: Say = lambda text: None,
+        built: Callable[[Workspace], None] = lambda workspace: None,
+    ) -> None:
         self.environment = environment
         self.path = private_folder(paths.indexes) / f"{environment.key}.db"
         self.index = Index.open(self.path)
         self.projects: dict[Path, None] = {}
+        self.editable: tuple[Path, ...] = ()  # project folders of editable installs
+        self._history = History(paths.history)
+        self._upgrades = Upgrades(self._history)
+        self._built = built
         self.ready = bool(self.index.libraries())
         self.report: BuildReport | None = None
         self.problem = ""
@@ -112,10 +128,16 @@ class Workspace:
             if force or self._broken:
                 await asyncio.to_thread(self._discard)
                 self._broken = False
-            task = self._jobs.start(f"Indexing {_short(self.environment.root)}", self._build)
+            before = [] if self.index.damaged else self.index.libraries()
+            task = self._jobs.start(f"Indexing {short(self.environment.root)}", self._build)
             self.report = await task
+            upgrades = self._upgrades.between(before, self.index.libraries())
             self._inode, self._replaced = _inode(self.path), False
             self.ready, self.problem = True, ""
+            self.editable = tuple(root for root in map(Path, self.report.editable) if is_project(root))
+            self._built(self)
+        for line in await asyncio.to_thread(self._upgrades.told, upgrades, self.path) if upgrades else ():
+            self._say(line)
         if force:
             for project in self.projects:
                 self.refresh(project)
@@ -133,6 +155,7 @@ class Workspace:
         """What there is to tell, as JSON values."""
         return {
             "environment": str(self.environment.root),
+            "found": self.environment.reason,
             "python": self.environment.python,
             "index": str(self.path),
             "ready": self.ready,
@@ -145,6 +168,7 @@ class Workspace:
     async def _catch_up(self) -> None:
         if self._unchecked:
             self._unchecked = False
+            await asyncio.sleep(_QUIET)
             if not await asyncio.to_thread(_is_sound, self.path):
                 self._broken = True
                 self._tell("is damaged")
@@ -176,7 +200,7 @@ class Workspace:
             if self._stale or self._ending.is_set():
                 continue
             if self.problem:
-                self._say(f"The index of {_short(self.environment.root)} is not up to date: {self.problem}")
+                self._say(f"The index of {short(self.environment.root)} is not up to date: {self.problem}")
                 asyncio.get_running_loop().call_later(_RETRY, self.refresh)
             else:
                 self._mends = 0
@@ -191,7 +215,8 @@ class Workspace:
             share = progress.done / progress.total if progress.total else None
             report(share, f"{'usage' if progress.stage == 'usage' else 'API'} of {progress.library}")
 
-        return await asyncio.to_thread(build, self.environment, self.path, progress=tell)
+        leaving = keep_leaving(self._history)
+        return await asyncio.to_thread(build, self.environment, self.path, progress=tell, leaving=leaving)
 
     def _step(self, progress: Progress) -> None:
         """Called between the steps of a build: a thread cannot be cancelled, so it ends here when octod does."""
@@ -215,7 +240,7 @@ class Workspace:
             return False
 
     def _tell(self, what: str) -> None:
-        text = f"The index of {_short(self.environment.root)} {what}: it is built again"
+        text = f"The index of {short(self.environment.root)} {what}: it is built again"
         log.warning("%s", text)
         self._say(text)
 
@@ -230,6 +255,7 @@ class Workspaces:
         self._watcher: Watcher | None = None
         self._watching: asyncio.Task[None] | None = None
         self._unwatched: list[tuple[Workspace, Path | None]] = []
+        self._editable: set[Path] = set()  # project folders of editable installs that are watched
         self._loop = asyncio.get_running_loop()
 
     def of(self, environment: str | None, root: str | None, path: str | None) -> Workspace:
@@ -237,14 +263,15 @@ class Workspaces:
 
         The first question about an environment starts its build.
         """
-        start = root or (str(Path(path).parent) if path else None)
-        found = self._environment(environment, start)
+        start = str(Path(path).parent) if path else root
+        found = self._environment(named(environment, root), start)
         workspace = self._open.get(found.key)
         if workspace is None:
-            workspace = self._open[found.key] = Workspace(found, self._paths, self._jobs, self._say)
+            workspace = Workspace(found, self._paths, self._jobs, self._say, self._rewatch)
+            self._open[found.key] = workspace
             workspace.refresh()
             self._watch(workspace, None)
-        if root is not None and (project := Path(root)) not in workspace.projects and _is_project(project):
+        if root is not None and (project := project_of(Path(root), found)) not in workspace.projects and is_project(project):
             workspace.projects[project] = None
             workspace.refresh(project)
             self._watch(workspace, project)
@@ -268,6 +295,11 @@ class Workspaces:
         """Why changes are seen late, and how to mend it; None while all is well."""
         return self._watcher.degraded if self._watcher else None
 
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The project folders whose changes are seen, those of editable installs included."""
+        return self._watcher.roots if self._watcher else ()
+
     def _environment(self, hint: str | None, start: str | None) -> Environment:
         known = self._found.get((hint, start))
         if known is not None and time.monotonic() - known[0] < _FOUND_FOR:
@@ -284,6 +316,12 @@ class Workspaces:
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._arm())
 
+    def _rewatch(self, workspace: Workspace) -> None:
+        """After a build: editable installs that are not watched yet are from now on."""
+        if not set(workspace.editable) <= self._editable:
+            self._editable |= set(workspace.editable)
+            self._watch(workspace, None)
+
     async def _arm(self) -> None:
         """Put a watcher of everything in place of the one before; walking through a project takes a thread and a while.
 
@@ -292,7 +330,9 @@ class Workspaces:
         while self._unwatched:
             added, self._unwatched = self._unwatched, []
             environments = [w.environment for w in self._open.values()]
-            roots = [p for w in self._open.values() for p in w.projects]
+            projects = [p for w in self._open.values() for p in w.projects]
+            editable = [p for w in self._open.values() for p in w.editable if not any(map(p.is_relative_to, projects))]
+            roots = [*projects, *editable]
             old = self._watcher
             try:
                 self._watcher = await asyncio.to_thread(self._started, environments, roots)
@@ -319,6 +359,8 @@ class Workspaces:
                 workspace.refresh()
             if change.root is not None and change.root in workspace.projects:
                 workspace.refresh(change.root)
+            if any(concerns(change, root) for root in workspace.editable):
+                workspace.refresh()
         self._changed()
 
 
@@ -344,13 +386,3 @@ def _inode(path: Path) -> int:
         return os.stat(path).st_ino
     except OSError:
         return 0
-
-
-def _is_project(root: Path) -> bool:
-    """A folder worth reading: not the home folder, not the file system's root."""
-    return root.is_dir() and root != Path.home() and root != Path(root.anchor)
-
-
-def _short(path: Path) -> str:
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -105,6 +105,8 @@ def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: 
             sides = infer(source, bindings, expression.left, depth)
             arrays = tuple(t for t in sides if t.instance and not t.qualified.startswith(_BUILTIN) and t.known)
             plain = isinstance(expression.ops[0], (ast.In, ast.NotIn, ast.Is, ast.IsNot))
+            if not plain and not any(t.known for t in sides):
+                return ()  # of an array it would be an array
             return _compared(source, bindings, arrays, expression) if arrays and not plain else (TypeRef("builtins.bool"),)
         case ast.BoolOp():
             return union(infer(source, bindings, v, depth) for v in expression.values)

@@ -9,16 +9,7 @@ from octod.core.symbols import LibraryId, Member, Scope, Symbol
 from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parse import parse_expression
 from octod.indexer.reading import dotted as plainly_dotted
-from octod.indexer.sources import (
-    LayeredSource,
-    ScopeSource,
-    Target,
-    TypeRef,
-    layer,
-    memo_of,
-    refresh,
-    scope_of,
-)
+from octod.indexer.sources import LayeredSource, ScopeSource, Target, TypeRef, layer, memo_of, refresh, scope_of
 
 __all__ = [
     "LayeredSource",
@@ -300,10 +291,10 @@ def _delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
     found: dict[str, Member] = {}
     for owner in mro(source, class_qualified):
         for other, names, returns in DELEGATES.get(owner, ()):
-            scope = scope_of(source, other)
+            if not names:  # a module, all of it
+                found |= {m.symbol.name: m for m in members(source, other, False) if m.symbol.public}
             for name in names:
-                member = find_member(source, other, name) if scope is not None else None
-                if member is not None:
+                if (member := find_member(source, other, name)) is not None:
                     found.setdefault(name, replace(member, symbol=replace(member.symbol, returns=returns)))
     return found
 

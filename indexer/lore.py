@@ -24,7 +24,8 @@ ABSTRACT = {
     for n in ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "MutableSet", "Iterable", "Iterator", "Collection")
 }
 
-# pandas copies these with a decorator (delegate_names, pandas/core/accessor.py): (class, names, what comes back).
+# What a class hands on of another class or (without names) of a whole module: (that, names, what comes back).  pandas
+# does it with a decorator (delegate_names, pandas/core/accessor.py), flask_sqlalchemy in SQLAlchemy.__getattr__.
 _PANDAS_SERIES = "pandas.Series"
 _ROUNDED = ("round", "floor", "ceil", "as_unit", "unit")
 DELEGATES: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
@@ -50,6 +51,7 @@ DELEGATES: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
             "remove_unused_categories", "set_categories", "as_ordered", "as_unordered",
         ), _PANDAS_SERIES),
     ),
+    "flask_sqlalchemy.extension.SQLAlchemy": (("sqlalchemy", (), ""), ("sqlalchemy.orm", (), "")),
 }  # fmt: skip
 
 # pandas hands these out through a descriptor that takes the class as an argument (pandas/core/accessor.py).

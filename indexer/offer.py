@@ -11,14 +11,17 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from octod.core.symbols import Member
-from octod.indexer.lookup import ScopeSource, members, memo_of
+from octod.indexer.lookup import ScopeSource, find_member, members, memo_of
 
 __all__ = ["offered"]
 
 # Special methods that every object, or every container that a stub gives them to, has at run time.
 _SPECIAL = frozenset(
-    ["__init__", "__new__", "__class__", "__doc__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__", "__version__"]
+    ["__init__", "__new__", "__class__", "__doc__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__", "__version__", "__dict__", "__module__", "__traceback__", "__cause__", "__context__"]
 )
+# What every class has of its metaclass, and every module of its type.
+_OF_CLASSES = ("__name__", "__qualname__", "__bases__", "__mro__", "__subclasses__", "mro")
+_OF_MODULES = ("__name__", "__doc__", "__dict__", "__package__", "__spec__", "__file__")
 _VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 
 # numpy's stubs list the extended precision types of every platform; 64-bit ones have no 96-bit float.
@@ -31,12 +34,12 @@ def offered(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
     known = memo_of(source).other.setdefault("offered", {})
     key = (qualified, instance)
     if key not in known or known[key][0] is not everything:
-        known[key] = everything, tuple(_present(source, qualified, everything))
+        known[key] = everything, tuple(_present(source, qualified, instance, everything))
     found: tuple[Member, ...] = known[key][1]
     return found
 
 
-def _present(source: ScopeSource, qualified: str, everything: Iterable[Member]) -> Iterator[Member]:
+def _present(source: ScopeSource, qualified: str, instance: bool, everything: Iterable[Member]) -> Iterator[Member]:
     receiver = source.scope(qualified)
     module = receiver is None or receiver.kind == "module"
     stubs: dict[str, bool] = {}
@@ -60,6 +63,13 @@ def _present(source: ScopeSource, qualified: str, everything: Iterable[Member]) 
         if name in _OTHER_PLATFORMS and member.owner.startswith("numpy"):
             continue
         yield member
+    if receiver is not None and not instance:
+        have = {m.symbol.name for m in everything}
+        kind = "types.ModuleType" if module else "builtins.type"
+        for name in _OF_MODULES if module else _OF_CLASSES:
+            found = find_member(source, kind, name)
+            if found is not None and name not in have and not (name == "__file__" and qualified in sys.builtin_module_names):
+                yield found
 
 
 def _has_stub(file: str) -> bool:

@@ -118,8 +118,10 @@ def _resolved(new: Surface, path: str, candidate: str) -> str | None:
     for full in _places(path, candidate):
         entry = new.entry(full) if full != path else None
         if entry is not None and entry.deprecated is None and entry.kind != "module":
-            near = full.rpartition(".")[0] == path.rpartition(".")[0]
-            return full if near else new.canonical(full) or full
+            near = f"{path.rpartition('.')[0]}.{full.rpartition('.')[2]}"
+            beside = new.entry(near) if near != path else None
+            same = beside is not None and beside.definition == entry.definition
+            return near if same else new.canonical(full) or full
     owner, first = path.rpartition(".")[0], candidate.partition(".")[0]
     if "." in candidate and (around := new.entry(owner)) is not None and around.kind == "class":
         inner = new.entry(f"{owner}.{first}")

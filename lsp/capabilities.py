@@ -35,13 +35,15 @@ def initialize_result(client: object, version: str) -> dict[str, Any]:
         "capabilities": {
             "positionEncoding": choose_encoding(client),
             "textDocumentSync": {"openClose": True, "change": 2},
+            "notebookDocumentSync": {"notebookSelector": [{"cells": [{"language": "python"}]}]},
             "completionProvider": {
-                "triggerCharacters": ["."],
+                "triggerCharacters": [".", " "],  # a space is answered in import statements alone
                 "resolveProvider": True,
                 "completionItem": {"labelDetailsSupport": True},
             },
             "inlineCompletionProvider": {},
             "hoverProvider": True,
+            "codeActionProvider": {"codeActionKinds": ["quickfix"]},  # for names that the installed version lacks
             "signatureHelpProvider": {"triggerCharacters": ["(", ","], "retriggerCharacters": [","]},
             "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
         },

@@ -57,17 +57,21 @@ class Documents:
         """True while the document has not changed since."""
         return self._open.get(snapshot.uri) is snapshot
 
-    def _put(self, uri: str, text: Text, cursor: int) -> Snapshot:
+    def tick(self) -> int:
+        """A stamp of its own, for what changes beside a document's text."""
         self._stamp += 1
-        snapshot = self._open[uri] = Snapshot(uri, self._stamp, text, cursor)
+        return self._stamp
+
+    def _put(self, uri: str, text: Text, cursor: int) -> Snapshot:
+        snapshot = self._open[uri] = Snapshot(uri, self.tick(), text, cursor)
         return snapshot
 
 
 def path_of(uri: str) -> str | None:
-    """The file path of a ``file:`` URI, None for any other."""
+    """The file path of a ``file:`` URI or of the notebook that a cell's URI names, None for any other."""
     try:
         parts = urlsplit(uri)
         path = unquote(parts.path, errors="surrogateescape")
     except ValueError:
         return None
-    return path if parts.scheme == "file" and path.startswith("/") and "\0" not in path else None
+    return path if parts.scheme in ("file", "vscode-notebook-cell") and path.startswith("/") and "\0" not in path else None

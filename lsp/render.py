@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from octod.core.answers import Ghost, Hover, Menu, SignatureHelp
+from octod.core.answers import Ghost, Hover, Menu, MenuItem, SignatureHelp
 from octod.core.text import Encoding, Position, Text
 from octod.lsp.capabilities import dig
 
@@ -36,7 +36,7 @@ _KINDS = {
     "path": 17,
     "constant": 21,
 }
-_VARIABLE = 6
+_VARIABLE = 6  # variables, parameters and keyword arguments, too
 _DEPRECATED = 1  # CompletionItemTag
 
 
@@ -46,6 +46,7 @@ class Client:
 
     encoding: Encoding = "utf-16"
     label_details: bool = False
+    item_defaults: bool = False
     deprecated_tag: bool = False
     markdown: bool = True
     label_offsets: bool = False
@@ -57,10 +58,12 @@ class Client:
         item = dig(capabilities, "textDocument", "completion", "completionItem")
         signature = dig(capabilities, "textDocument", "signatureHelp", "signatureInformation")
         tags = dig(item, "tagSupport", "valueSet")
+        defaults = dig(capabilities, "textDocument", "completion", "completionList", "itemDefaults")
         formats = dig(capabilities, "textDocument", "hover", "contentFormat")
         return cls(
             encoding=encoding,
             label_details=bool(dig(item, "labelDetailsSupport")),
+            item_defaults=isinstance(defaults, list) and {"editRange", "insertTextFormat"} <= set(map(str, defaults)),
             deprecated_tag=isinstance(tags, list) and _DEPRECATED in tags,
             markdown=isinstance(formats, list) and "markdown" in formats,
             label_offsets=bool(dig(signature, "parameterInformation", "labelOffsetSupport")),
@@ -69,7 +72,10 @@ class Client:
 
 
 def menu(answer: Menu, uri: str, text: Text, cursor: int, client: Client) -> Json:
-    """A CompletionList in the answer's order, each entry replacing what was typed of it."""
+    """A CompletionList in the answer's order, each entry replacing what was typed of it.
+
+    A client that takes defaults for all entries gets the range once, which halves a long list.
+    """
     span = _range(text, answer.start, cursor, client.encoding)
     width = max(4, len(str(len(answer.items))))
     items = []
@@ -78,20 +84,38 @@ def menu(answer: Menu, uri: str, text: Text, cursor: int, client: Client) -> Jso
             "label": entry.name,
             "kind": _KINDS.get(entry.kind, _VARIABLE),
             "sortText": f"{rank:0{width}d}",
-            "filterText": entry.name,
-            "textEdit": {"range": span, "newText": entry.name},
-            "insertTextFormat": 1,
             "data": {"uri": uri, "qualified": entry.qualified},
         }
-        if client.label_details:
-            details = {"detail": entry.signature, "description": entry.library}
-            item["labelDetails"] = {key: value for key, value in details.items() if value}
-        if entry.signature or entry.library:
-            item["detail"] = entry.signature or entry.library
+        if not client.item_defaults:
+            item["filterText"] = entry.name
+            item["textEdit"] = {"range": span, "newText": entry.name}
+            item["insertTextFormat"] = 1
+        if client.label_details and (details := _details(entry)):
+            item["labelDetails"] = details
+        if detail := entry.imports or entry.signature or entry.library:
+            item["detail"] = detail
+        if entry.edit is not None:
+            place = _range(text, entry.edit.start, entry.edit.end, client.encoding)
+            item["additionalTextEdits"] = [{"range": place, "newText": entry.edit.text}]
         if entry.deprecated:
             item.update({"tags": [_DEPRECATED]} if client.deprecated_tag else {"deprecated": True})
         items.append(item)
-    return {"isIncomplete": answer.incomplete, "items": items}
+    found: Json = {"isIncomplete": answer.incomplete, "items": items}
+    if client.item_defaults:
+        found["itemDefaults"] = {"editRange": span, "insertTextFormat": 1}
+    return found
+
+
+def _details(entry: MenuItem) -> Json:
+    """What stands beside a label: its signature right after it, where it is from at the edge."""
+    if entry.imports:
+        return {"description": entry.qualified.rpartition(".")[0] or entry.qualified}
+    details = {}
+    if entry.signature:
+        details["detail"] = f" {entry.signature}" if entry.kind == "keyword-argument" else entry.signature
+    if entry.library:
+        details["description"] = entry.library
+    return details
 
 
 def ghost(answer: Ghost, text: Text, cursor: int, client: Client) -> Json:

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
-from octod.core.answers import Ghost, Hover, Menu, SignatureHelp, from_json
+from octod.core.answers import Fixes, Ghost, Hover, Menu, SignatureHelp, from_json
 from octod.core.errors import OctodError
 from octod.core.paths import Paths
-from octod.core.text import Edit, Position
+from octod.core.text import Edit, Position, Text
 from octod.daemon.client import NoAnswer
 from octod.daemon.protocol import Document
-from octod.daemon.wire import version
-from octod.lsp import render
+from octod.lsp import actions, render
 from octod.lsp.capabilities import choose_encoding, dig
 from octod.lsp.documents import Documents, Snapshot, path_of
 from octod.lsp.link import Link
+from octod.lsp.notebooks import Notebooks, Whole, moved
+from octod.lsp.protocol import make_pygls
+from octod.lsp.settings import python_of, roots_of
 from octod.lsp.status import Status
-from pygls.lsp.server import LanguageServer
-from pygls.protocol import JsonRPCResponseMessage, LanguageServerProtocol, default_converter, lsp_method
 
 __all__ = ["Server"]
 
@@ -39,47 +40,12 @@ Json = dict[str, Any]
 _FIRST, _MENU, _GHOST, _OTHER, _WARM = 1.0, 1.0, 0.5, 1.0, 10.0
 # Seconds a question waits for the client's settings: asked without them, it may start the index of another environment.
 _SETTLE = 1.0
+_IMPORTING = re.compile(r"\s*(?:from\s+(?:\S+\s+import\s+(?:.*,\s*)?)?|import\s+(?:.*,\s*)?)$")
 _DEBOUNCE = 0.03  # seconds without a change before the daemon prepares for the cursor
 
 
 class _Unanswered(Exception):
     """No answer for this version of the document."""
-
-
-class _Protocol(LanguageServerProtocol):
-    """pygls' protocol with our documents: pygls' own split lines at form feeds, which shifts edits."""
-
-    session: Server
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
-    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
-        self.session.opened(params)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
-    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
-        self.session.changed(params)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
-    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
-        self.session.closed(params.text_document.uri)
-
-    @lsp_method(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
-    def lsp_workspace__did_change_workspace_folders(
-        self, params: types.DidChangeWorkspaceFoldersParams
-    ) -> None:
-        self.session.folders_changed(params)
-
-    def _serialize_message(self, data: Any) -> Any:
-        """Plain JSON results go out as they are, without cattrs walking through every entry of a menu."""
-        if isinstance(data, JsonRPCResponseMessage) and isinstance(data.result, dict | None):
-            return {"jsonrpc": "2.0", "id": data.id, "result": data.result}
-        return super()._serialize_message(data)
-
-
-class _Pygls(LanguageServer):
-    def report_server_error(self, error: Exception, source: object) -> None:
-        """To the log, where pygls would put up a message box."""
-        log.error("%s: %s", getattr(source, "__name__", source), error)
 
 
 class Server:
@@ -88,16 +54,15 @@ class Server:
     def __init__(self, initialize: object, *, paths: Paths, command: Sequence[str] | None) -> None:
         capabilities = dig(initialize, "capabilities")
         encoding = choose_encoding(capabilities)
-        self.pygls = _Pygls("octod", version(), protocol_cls=_Protocol, converter_factory=default_converter)
-        assert isinstance(self.pygls.protocol, _Protocol)
-        self.pygls.protocol.session = self
+        self.pygls = make_pygls(self)
         self._capabilities = capabilities
         self._client = render.Client.of(capabilities, encoding)
         self._documents = Documents(encoding)
+        self._notebooks = Notebooks(self._documents)
         self._status = Status(self.pygls, progress=bool(dig(capabilities, "window", "workDoneProgress")))
         self._link = Link(paths, command=command, on_notification=self._told, on_state=self._link_changed)
-        self._python = _python_of(dig(initialize, "initializationOptions"))
-        self._roots = _roots_of(initialize)
+        self._python = python_of(dig(initialize, "initializationOptions"))
+        self._roots = roots_of(initialize)
         self._quick = False  # a menu has been answered on this connection
         self._settled = asyncio.Event()  # the client's settings are known
         asyncio.get_running_loop().call_later(_SETTLE, self._settled.set)
@@ -119,21 +84,11 @@ class Server:
 
     def opened(self, params: types.DidOpenTextDocumentParams) -> None:
         """didOpen: the end of the document counts as the cursor."""
-        if params.text_document.language_id in ("", "python"):
-            self._warm_soon(self._documents.open(params.text_document.uri, params.text_document.text))
+        self._open(params.text_document)
 
     def changed(self, params: types.DidChangeTextDocumentParams) -> None:
         """didChange."""
-        edits = []
-        for change in params.content_changes:
-            span = getattr(change, "range", None)
-            if span is None:
-                edits.append(Edit(change.text))
-            else:
-                edits.append(Edit(change.text, _position(span.start), _position(span.end)))
-        snapshot = self._documents.change(params.text_document.uri, edits)
-        if snapshot is not None:
-            self._warm_soon(snapshot)
+        self._change(params.text_document.uri, params.content_changes)
 
     def closed(self, uri: str) -> None:
         """didClose."""
@@ -141,6 +96,34 @@ class Server:
             timer.cancel()
         if self._documents.close(uri):
             self._link.forget(uri)
+
+    def notebook_opened(self, params: types.DidOpenNotebookDocumentParams) -> None:
+        """notebookDocument/didOpen: its cells are documents of their own, in an order."""
+        for cell in params.cell_text_documents:
+            self._open(cell, warm=False)
+        self._notebooks.open(params.notebook_document.uri, [c.document for c in params.notebook_document.cells])
+
+    def notebook_changed(self, params: types.DidChangeNotebookDocumentParams) -> None:
+        """notebookDocument/didChange: cells put in, taken out, moved, or their text."""
+        cells = params.change.cells
+        if cells is None:
+            return
+        if (structure := cells.structure) is not None:
+            for cell in structure.did_open or ():
+                self._open(cell, warm=False)
+            uris = [c.document for c in structure.array.cells or ()]
+            notebook = params.notebook_document.uri
+            self._notebooks.splice(notebook, structure.array.start, structure.array.delete_count, uris)
+            for closed in structure.did_close or ():
+                self.closed(closed.uri)
+        for text in cells.text_content or ():
+            self._change(text.document.uri, text.changes)
+
+    def notebook_closed(self, params: types.DidCloseNotebookDocumentParams) -> None:
+        """notebookDocument/didClose."""
+        self._notebooks.close(params.notebook_document.uri)
+        for cell in params.cell_text_documents:
+            self.closed(cell.uri)
 
     def folders_changed(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
         """didChangeWorkspaceFolders."""
@@ -153,6 +136,9 @@ class Server:
     async def completion(self, params: types.CompletionParams) -> Json | None:
         """Lane A."""
         snapshot, offset = self._place(params)
+        context = params.context
+        if context is not None and context.trigger_character == " " and not _after_import(snapshot.text, params.position.line, offset):
+            return None
         try:
             menu = await self._ask(
                 Menu, "menu", snapshot, {"offset": offset}, _MENU if self._quick else _FIRST
@@ -190,11 +176,22 @@ class Server:
         found = await self._ask(SignatureHelp, "signature", snapshot, {"offset": offset}, _OTHER)
         return None if found is None else render.signature_help(found, self._client)
 
+    async def code_action(self, params: types.CodeActionParams) -> list[Json] | None:
+        """What to do about names that the installed version of their library lacks."""
+        snapshot = self._documents.get(params.text_document.uri)
+        if snapshot is None or not actions.wants_quickfix(params.context.only):
+            return None
+        encoding = self._documents.encoding
+        start, end = (snapshot.text.offset(_position(p), encoding) for p in (params.range.start, params.range.end))
+        question = {"offset": start, "length": max(0, end - start)}
+        found = await self._ask(Fixes, "fixes", snapshot, question, _OTHER)
+        return None if found is None else actions.code_actions(found, snapshot.uri, snapshot.text, encoding)
+
     async def resolve(self, item: types.CompletionItem) -> types.CompletionItem:
         """The documentation of a menu entry; the entry as it was when there is none."""
         uri, qualified = dig(item.data, "uri"), dig(item.data, "qualified")
         if isinstance(uri, str) and isinstance(qualified, str) and qualified:
-            path = path_of(uri)
+            path = path_of(self._notebooks.home(uri))
             params = {
                 "qualified": qualified,
                 "environment": self._python,
@@ -229,7 +226,7 @@ class Server:
         if dig(self._capabilities, "workspace", "configuration"):
             await self._ask_settings()
         elif isinstance(settings, dict):
-            self._python = _python_of(settings.get("octod", settings))
+            self._python = python_of(settings.get("octod", settings))
 
     # --- the daemon
 
@@ -237,7 +234,9 @@ class Server:
         """The daemon's answer of that kind, None for nothing to say; raises _Unanswered."""
         try:
             await self._settled.wait()
-            data = await self._link.ask(method, params, deadline, self._document(snapshot))
+            whole = self._notebooks.whole(snapshot)
+            params = {**params, "offset": params["offset"] + whole.shift}
+            data = await self._link.ask(method, params, deadline, self._document(snapshot, whole))
         except NoAnswer as error:
             raise _Unanswered from error
         except OctodError as error:
@@ -254,7 +253,7 @@ class Server:
             raise _Unanswered from error
         if not isinstance(answer, kind):
             raise _Unanswered
-        return answer
+        return moved(answer, whole, snapshot.text.content)
 
     def _place(self, params: Any) -> tuple[Snapshot, int]:
         snapshot = self._documents.get(params.text_document.uri)
@@ -262,11 +261,27 @@ class Server:
             raise _Unanswered
         return snapshot, snapshot.text.offset(_position(params.position), self._documents.encoding)
 
-    def _document(self, snapshot: Snapshot) -> Document:
-        path = path_of(snapshot.uri)
-        return Document(
-            snapshot.uri, snapshot.stamp, snapshot.text.content, path, self._python, self._root(path)
-        )
+    def _document(self, snapshot: Snapshot, whole: Whole) -> Document:
+        path = path_of(self._notebooks.home(snapshot.uri))
+        return Document(snapshot.uri, whole.stamp, whole.text, path, self._python, self._root(path), typed=True)
+
+    def _open(self, document: types.TextDocumentItem, *, warm: bool = True) -> None:
+        if document.language_id in ("", "python"):
+            snapshot = self._documents.open(document.uri, document.text)
+            if warm:
+                self._warm_soon(snapshot)
+
+    def _change(self, uri: str, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
+        edits = []
+        for change in changes:
+            span = getattr(change, "range", None)
+            if span is None:
+                edits.append(Edit(change.text))
+            else:
+                edits.append(Edit(change.text, _position(span.start), _position(span.end)))
+        snapshot = self._documents.change(uri, edits)
+        if snapshot is not None:
+            self._warm_soon(snapshot)
 
     def _root(self, path: str | None) -> str | None:
         within = [root for root in self._roots if path is not None and Path(path).is_relative_to(root)]
@@ -293,7 +308,9 @@ class Server:
 
     async def _prepare(self, snapshot: Snapshot) -> None:
         await self._settled.wait()
-        await self._link.ask("warm", {"offset": snapshot.cursor}, _WARM, self._document(snapshot))
+        whole = self._notebooks.whole(snapshot)
+        question = {"offset": snapshot.cursor + whole.shift}
+        await self._link.ask("warm", question, _WARM, self._document(snapshot, whole))
 
     def _told(self, method: str, params: Json) -> None:
         if method == "progress":
@@ -318,7 +335,7 @@ class Server:
             return
         settings = self.pygls.protocol._converter.unstructure(found)
         first = settings[0] if isinstance(settings, list) and settings else None
-        if (python := _python_of(first)) is not None:
+        if (python := python_of(first)) is not None:
             self._python = python
 
     async def _try(self, work: Awaitable[object]) -> None:
@@ -335,6 +352,7 @@ class Server:
             (types.TEXT_DOCUMENT_HOVER, self.hover),
             (types.TEXT_DOCUMENT_SIGNATURE_HELP, self.signature_help),
             (types.COMPLETION_ITEM_RESOLVE, self.resolve),
+            (types.TEXT_DOCUMENT_CODE_ACTION, self.code_action),
             (types.INITIALIZED, self.initialized),
             (types.WORKSPACE_DID_CHANGE_CONFIGURATION, self.configuration_changed),
         ):
@@ -356,19 +374,11 @@ def _guarded(handler: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaita
     return guarded
 
 
+def _after_import(text: Text, line: int, offset: int) -> bool:
+    """Whether a space that was typed stands in an import statement, where a menu helps."""
+    written = text.line(line)[: offset - text.offset(Position(line, 0), "utf-32")]
+    return _IMPORTING.match(written) is not None
+
+
 def _position(position: types.Position) -> Position:
     return Position(position.line, position.character)
-
-
-def _python_of(settings: object) -> str | None:
-    """``python`` of our settings: an interpreter or a folder, named and never started."""
-    python = dig(settings, "python")
-    return str(Path(python).expanduser()) if isinstance(python, str) and python.strip() else None
-
-
-def _roots_of(initialize: object) -> list[str]:
-    folders = dig(initialize, "workspaceFolders")
-    uris = [dig(folder, "uri") for folder in folders] if isinstance(folders, list) else []
-    paths = [path_of(uri) for uri in uris or [dig(initialize, "rootUri")] if isinstance(uri, str)]
-    plain = dig(initialize, "rootPath")
-    return [path for path in paths if path] or ([plain] if isinstance(plain, str) and plain else [])

@@ -23,7 +23,7 @@ async function activate(context) {
     'octod',
     { command, args: ['lsp'] },
     {
-      documentSelector: [{ language: 'python', scheme: 'file' }, { language: 'python', scheme: 'untitled' }],
+      documentSelector: ['file', 'untitled', 'vscode-notebook-cell'].map((scheme) => ({ language: 'python', scheme })),
       initializationOptions: python ? { python } : {},
       synchronize: { configurationSection: 'octod' },
     },

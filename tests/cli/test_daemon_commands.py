@@ -84,7 +84,7 @@ def test_status_is_read_by_people(capsys: pytest.CaptureFixture[str]) -> None:
             "routes": {"index": 0.9, "jedi": 0.1},
             "menus": 10,
             "jobs": [{"name": "Indexing venv", "state": "running", "share": 0.5, "message": "API of rich"}],
-            "workspaces": [{"environment": "/home/me/venv", "python": "3.11", "libraries": 3, "ready": True}],
+            "workspaces": [{"environment": "/home/me/venv", "python": "3.11", "libraries": 3, "ready": True, "menus": 10, "routes": {"index": 0.9, "jedi": 0.1}}],
         }
     )
     expected = """\
@@ -93,11 +93,11 @@ engine    embedded, ready
 base      octod-base
 adapters  petstore-1.2-0123456789ab
 refused   rich-14.0.0-0123456789ab: rich 15.0.0 is installed
-menus     10; the receiver was found by: index 90%, jedi 10%
+menus     10: index 90%, jedi 10%
 running   Indexing venv 50% API of rich
 
-environment    python  libraries  index  projects
-/home/me/venv  3.11            3  fresh
+environment    python  libraries  index  projects  menus
+/home/me/venv  3.11            3  fresh            10: index 90%, jedi 10%
 """
     assert expected == capsys.readouterr().out
 

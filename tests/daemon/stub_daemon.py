@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from octod.core.answers import AdapterUse, Ghost, Hover, Menu, MenuItem, SignatureHelp
+from octod.core.answers import AdapterUse, Edit, Fix, Fixes, Ghost, Hover, Menu, MenuItem, SignatureHelp
 from octod.core.errors import EnvironmentProblem
 from octod.core.paths import Paths
 from octod.daemon.__main__ import main
@@ -64,6 +64,11 @@ class StubService:
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
         await self._behave(document)
         return SignatureHelp("get(url, *, params=None)", ("url", "params=None"), 0, "Sends a GET request.")
+
+    async def fixes(self, document: Document, start: int, end: int) -> Fixes | None:
+        await self._behave(document)
+        at = document.text.find("fetch", start, max(end, start + 5))
+        return None if at < 0 else Fixes((Fix("Replace `fetch` by `get`", (Edit(at, at + 5, "get"),)),))
 
     async def warm(self, document: Document, offset: int) -> None:
         self.warmed.append((document.uri, document.version, offset))
