@@ -59,7 +59,7 @@ def mine(source: ScopeSource, files: Iterable[Path]) -> dict[str, ReceiverUsage]
     try:
         for path in files:
             text, _ = read_source(path, LARGEST_FILE)
-            if text is None or libraries.isdisjoint(_IMPORT.findall(text)):
+            if text is None or not any(i[1] in libraries for i in _IMPORT.finditer(text)):
                 continue
             tree, _ = parse_file(text)
             if tree is None:
