@@ -104,6 +104,15 @@ class StoredSymbols(Mapping[str, Symbol]):
         self._made[name] = made
         return made
 
+    def searchable(self) -> list[str]:
+        """The names that ``words.searchable`` tells, without making a symbol of each."""
+        public, attribute = 4, _KINDS.index("attribute")
+        return [
+            name
+            for name, packed in self._packed.items()
+            if (packed[1] if isinstance(packed, tuple) else packed[3] & public and packed[1] != attribute)
+        ]
+
     def __contains__(self, name: object) -> bool:
         return name in self._packed
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from octod.core.symbols import LibraryId, Scope, Symbol
 from octod.indexer.database import key_of
 from octod.indexer.packs import MOST_SCOPES
+from octod.indexer.rows import StoredSymbols
 from octod.indexer.store import Index
 from octod.indexer.words import (
     DESCRIBED,
@@ -20,7 +21,6 @@ from octod.indexer.words import (
     asked_words,
     name_words,
     numbers,
-    searchable,
     stem,
 )
 
@@ -99,11 +99,10 @@ def _candidates(index: Index, asked: list[str], limit: int) -> list[tuple[Scope,
         pack, slot = divmod(number, SLOTS)
         place = bisect_right(starts[owner][pack], slot) - 1
         scope = index.packed_scope(pack * MOST_SCOPES + place)
-        if scope is not None:
-            found = searchable(scope, scope.symbols.values())
-            at = slot - starts[owner][pack][place] - 1
-            if 0 <= at < len(found):
-                made.append((scope, found[at].name, fit + _fit(asked, scope.qualified, found[at].name)))
+        shown = scope.symbols.searchable() if scope is not None and isinstance(scope.symbols, StoredSymbols) else []
+        at = slot - starts[owner][pack][place] - 1
+        if scope is not None and 0 <= at < len(shown):
+            made.append((scope, shown[at], fit + _fit(asked, scope.qualified, shown[at])))
     return made
 
 

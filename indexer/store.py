@@ -152,8 +152,7 @@ class Index:
     def files(self, distribution: str) -> Mapping[str, str]:
         """Path -> stamp of the files that a library was extracted from."""
         rows = self._all(
-            "SELECT l.root, f.path, f.stamp FROM files f JOIN libraries l ON l.id = f.library WHERE l.distribution = ?",
-            (distribution,),
+            "SELECT l.root, f.path, f.stamp FROM files f JOIN libraries l ON l.id = f.library WHERE l.distribution = ?", (distribution,)
         )
         return {os.path.join(root, path): stamp for root, path, stamp in rows}
 
@@ -263,6 +262,8 @@ class Index:
 
     def _all(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]  # rows of SQLite are untyped
         with self._mutex:
+            if self.rebuilt and not sql.startswith("PRAGMA"):
+                self._refresh()  # somebody may have built it by now
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.DatabaseError as error:
@@ -294,11 +295,8 @@ class Index:
             return None
 
     def _pack(self, number: int) -> tuple[bytes, LibraryId] | None:
-        rows = self._all(
-            "SELECT p.data, l.distribution, l.version, l.record FROM packs p JOIN libraries l ON l.id = p.library"
-            " WHERE p.id = ?",
-            (number,),
-        )
+        columns = "p.data, l.distribution, l.version, l.record"
+        rows = self._all(f"SELECT {columns} FROM packs p JOIN libraries l ON l.id = p.library WHERE p.id = ?", (number,))
         return (rows[0][0], LibraryId(*rows[0][1:])) if rows else None
 
     def _learn(self) -> None:

@@ -90,8 +90,8 @@ def _insert_packs(connection: sqlite3.Connection, library: int, packs: Iterable[
     owner = library * 2 if file is None else file * 2 + 1
     for group in groups(((word, b"".join(parts)) for word, parts in sorted(words.items())), _LARGEST):
         named = [word for word, _ in group]
-        values = (owner, named[-1], named[0], bundled(named, [numbers for _, numbers in group]))
-        connection.execute("INSERT INTO words VALUES (?, ?, ?, ?)", values)
+        row = (owner, named[-1], named[0], bundled(named, [numbers for _, numbers in group]))
+        connection.execute("INSERT INTO words VALUES (?, ?, ?, ?)", row)
     _put_modules(connection, library, modules)
 
 
