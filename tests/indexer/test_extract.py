@@ -103,6 +103,7 @@ def test_returns_are_inferred_where_they_are_plain(body: str, expected: str | No
         (":rtype: :class:`~other.Thing`", "other.Thing"),
         ("Returns\n-------\nKnown\n    What it is.", "Known"),
         ("Returns\n-------\nout : ndarray of shape (n,)\n    It.", "numpy.ndarray"),
+        ("Returns\n-------\nscores : ndarray of float of shape (n,)\n    It.", "numpy.ndarray"),
         ("Returns\n-------\nself : object\n    It.", None),
         ("Returns\n-------\na : int\n    One.\nb : str\n    Two.", "tuple"),
         ("Returns\n-------\nlist of str\n    Names.", "list[str]"),
