@@ -31,9 +31,7 @@ from octod.indexer.tables import forget_library, write_files, write_library
 __all__ = ["Index"]
 
 _CACHED = 2_000  # scopes kept decoded; a large class takes about 0.5 MB
-_OPENED = 24  # packs kept inflated, at 80 KB each
-_OPENED_SNAPSHOT = 400
-_OPENED_USAGE = 16
+_OPENED, _OPENED_SNAPSHOT, _OPENED_USAGE = 24, 400, 16  # packs and bundles kept inflated, at up to 80 KB each
 
 
 class Index:
@@ -180,7 +178,7 @@ class Index:
         """A number that grows with each write, by whatever process; a snapshot's stays."""
         if self._snapshot and self._generation is not None:
             return self._generation
-        self._generation = int(self._all("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+        self._generation = self._number("SELECT value FROM meta WHERE key = 'generation'")
         return self._generation
 
     def check(self) -> list[str]:
@@ -275,6 +273,9 @@ class Index:
                 self._hurt()
                 return []
 
+    def _number(self, sql: str) -> int:
+        return next((int(value) for (value,) in self._all(sql)), 0)  # nothing where the file is damaged
+
     def _read(self, qualified: str) -> Scope | None:
         key = key_of(qualified)
         if self._places is not None:
@@ -339,13 +340,13 @@ class Index:
             mark = self._marks()
         except FileNotFoundError:
             mark = (0,)
-        version = (int(self._all("PRAGMA data_version")[0][0]), *mark)
+        version = (self._number("PRAGMA data_version"), *mark)
         if version != self._version:
             if self._version[1] != -1 and self._version[1:] != mark:
                 self._connection.close()
                 self._connection, self.rebuilt = open_database(self.path)
                 self.damaged = False
-                version = (int(self._all("PRAGMA data_version")[0][0]), *self._marks())
+                version = (self._number("PRAGMA data_version"), *self._marks())
             self._version = version
             self._forget_cached()
 
