@@ -207,7 +207,7 @@ def _index(paths: Paths, key: str, installed: set[object]) -> Check:
     index = Index.open(path)
     try:
         if index.rebuilt:
-            return Check("index", "warn", f"{path} was damaged and is empty now", "octod index")
+            return Check("index", "warn", f"{path} is damaged or of another format", "octod index")
         known = set(index.libraries())
     finally:
         index.close()

@@ -120,17 +120,19 @@ def search(query: tuple[str, ...], limit: int, env: str | None, as_json: bool) -
 
     Each word of QUERY must begin a word of the name or of the documentation.
     """
+    from octod.indexer.documentation import doc_of_member
     from octod.indexer.search import search as search_index
 
     words = " ".join(query)
     with fresh_index(env) as opened:
         found = search_index(opened, words, limit)
+        docs = {hit.qualified: doc_of_member(opened, hit.defined, hit.symbol) for hit in found}
     rows = [
         {
             "name": hit.qualified,
             "kind": hit.symbol.kind,
             "library": str(hit.library),
-            "summary": summary(hit.symbol.doc),
+            "summary": summary(docs[hit.qualified]),
             "deprecated": hit.symbol.deprecated,
             "score": round(hit.score, 3),
         }

@@ -32,6 +32,7 @@ def show(name: str, env: str | None, as_json: bool) -> None:
     a class, inherited ones included.
     """
     from octod.indexer import lookup
+    from octod.indexer.documentation import doc_of_target, documented
 
     with fresh_index(env) as index:
         target = lookup.resolve(index, name)
@@ -43,11 +44,12 @@ def show(name: str, env: str | None, as_json: bool) -> None:
             else ()
         )
         scope = target.scope or _scope_around(index, target.qualified)
-    facts = _facts(name, target, scope)
+        shown = [documented(index, member) for member in members if member.symbol.public]
+        facts = _facts(name, target, scope, doc_of_target(index, target))
     if as_json:
-        show_json({**facts, "members": [_member(member) for member in members if member.symbol.public]})
+        show_json({**facts, "members": [_member(member) for member in shown]})
     else:
-        _print(facts, [member for member in members if member.symbol.public])
+        _print(facts, shown)
 
 
 def _unknown(index: Index, name: str) -> NotInstalled:
@@ -74,7 +76,7 @@ def _scope_around(index: Index, qualified: str) -> Scope | None:
     return None
 
 
-def _facts(name: str, target: Target, scope: Scope | None) -> dict[str, Any]:
+def _facts(name: str, target: Target, scope: Scope | None, doc: str) -> dict[str, Any]:
     """What is known of a target, as JSON; ``scope`` is the target's own, else the one it lies in."""
     symbol, own = target.symbol, target.scope
     return {
@@ -90,7 +92,7 @@ def _facts(name: str, target: Target, scope: Scope | None) -> dict[str, Any]:
         "version": scope.library.version if scope else "",
         "file": scope.file if scope else "",
         "line": symbol.line if symbol else 0,
-        "doc": (symbol.doc if symbol else "") or (own.doc if own else ""),
+        "doc": doc,
     }
 
 

@@ -10,6 +10,7 @@ from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.daemon.context import Place
 from octod.daemon.keywords import called_at, described
 from octod.indexer.docstrings import parameter_docs
+from octod.indexer.documentation import doc_of_member, doc_of_target
 from octod.indexer.lookup import Target, find_member, resolve
 from octod.indexer.overloads import signatures
 from octod.indexer.scope import types_at
@@ -44,8 +45,11 @@ def hover_at(index: Index, place: Place) -> Hover | None:
             return None
         target = resolve(place.receiver.source, member.qualified)
         if target is not None and target.symbol is not None and target.symbol.kind != "alias":
-            return _hover(index, target, start, cursor.offset) or _of(member.qualified, member.symbol, member.library, start, cursor.offset)
-        return _of(member.qualified, member.symbol, member.library, start, cursor.offset)
+            found = _hover(index, target, start, cursor.offset)
+            if found is not None:
+                return found
+        doc = doc_of_member(index, member.qualified, member.symbol)
+        return _of(member.qualified, member.symbol, member.library, start, cursor.offset, doc)
     for one in types_at(index, cursor, name, place.module, place.package):
         target = resolve(index, one.qualified)
         if target is not None and (found := _hover(index, target, start, cursor.offset)) is not None:
@@ -64,7 +68,10 @@ def describe(index: Index, qualified: str) -> Hover | None:
         return found
     owner, _, name = qualified.rpartition(".")
     member = find_member(index, owner, name)
-    return None if member is None else _of(member.qualified, member.symbol, member.library, 0, 0)
+    if member is None:
+        return None
+    doc = doc_of_member(index, member.qualified, member.symbol)
+    return _of(member.qualified, member.symbol, member.library, 0, 0, doc)
 
 
 def signature_at(index: Index, place: Place) -> SignatureHelp | None:
@@ -76,7 +83,7 @@ def signature_at(index: Index, place: Place) -> SignatureHelp | None:
         symbol = called.symbol
         shown = tuple(str(p) for p in symbol.parameters or ())
         label = f"{around.function}({', '.join(shown)})"
-        return SignatureHelp(label, shown, _active(symbol, around.keyword, around.argument), symbol.doc)
+        return SignatureHelp(label, shown, _active(symbol, around.keyword, around.argument), doc_of_member(index, called.qualified, symbol))
     return None
 
 
@@ -89,7 +96,9 @@ def _parameter(index: Index, function: str, name: str) -> Hover | None:
     line = f"{name}: {parameter.annotation}" if parameter.annotation else name
     line += f" = {parameter.default}" if parameter.default is not None else ""
     scope = index.scope(function)
-    docs = parameter_docs(called.symbol.doc) or parameter_docs(scope.doc if scope is not None else "")
+    docs = parameter_docs(doc_of_member(index, called.qualified, called.symbol))
+    if not docs and (target := resolve(index, function)) is not None:
+        docs = parameter_docs(doc_of_target(index, target))
     library = scope.library if scope is not None else called.library
     return Hover(f"{function}({name})", "parameter", line, docs.get(name, ""), library.distribution, library.version, 0, 0)
 
@@ -112,17 +121,17 @@ def _hover(index: Index, target: Target, start: int, end: int) -> Hover | None:
     if scope is None:
         return None
     if symbol is None:
-        return _of_scope(scope, start, end)
-    return _of(target.qualified, symbol, scope.library, start, end, scope.doc if target.kind in ("class", "module") else "")
+        return _of_scope(scope, doc_of_target(index, target), start, end)
+    return _of(target.qualified, symbol, scope.library, start, end, doc_of_target(index, target))
 
 
 def _owner(index: Index, qualified: str) -> Scope | None:
     return index.scope(qualified.rpartition(".")[0])
 
 
-def _of_scope(scope: Scope, start: int, end: int) -> Hover:
+def _of_scope(scope: Scope, doc: str, start: int, end: int) -> Hover:
     return Hover(
-        scope.qualified, scope.kind, f"{scope.kind} {scope.qualified}", scope.doc,
+        scope.qualified, scope.kind, f"{scope.kind} {scope.qualified}", doc,
         scope.library.distribution, scope.library.version, start, end, scope.deprecated,
     )
 

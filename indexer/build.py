@@ -10,9 +10,9 @@ from pathlib import Path
 from octod.core.symbols import LibraryId
 from octod.indexer.environment import Distribution, Environment, distributions, standard_library
 from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of, workers
+from octod.indexer.packs import Pack
 from octod.indexer.pool import run_tasks
 from octod.indexer.project import PROJECT, index_project
-from octod.indexer.rows import Row
 from octod.indexer.store import Index
 from octod.indexer.work import Module, Task, chunks, extract, modules
 
@@ -71,9 +71,7 @@ def build(
         counted = _extract(index, changed, version, processes, tell, problems)
         files, symbols = counted
         if mining is not None:
-            stamps = index.usage_sources()
-            stale = [d for d in wanted if stamps.get(d.library.distribution) != _stamp(d.library)]
-            sources = [(d.library.distribution, _stamp(d.library), d.files) for d in stale]
+            sources = [(d.library.distribution, _stamp(d.library), d.files) for d in wanted]
             mine_sources(index, sources, mining, processes, tell, problems)
         total = len(index.libraries())
     names = tuple(sorted(d.library.distribution for d in changed))
@@ -111,13 +109,13 @@ def _extract(
         groups = list(chunks(((m, _weight(m)) for m in modules(distribution)), CHUNK))
         open_tasks[distribution.library.distribution] = len(groups)
         if not groups:
-            index.replace_rows(distribution, ())
+            index.replace_packs(distribution, ())
         for group in groups:
             tasks.append(Task(distribution.library, group, version))
             weights.append(sum(map(_weight, group)))
             owners.append(distribution)
     total, done, files, symbols = sum(weights), 0, 0, 0
-    rows: dict[str, list[Row]] = {}
+    packs: dict[str, list[Pack]] = {}
     stamps: dict[str, dict[str, str]] = {}
     for number, result, reason in run_tasks(extract, tasks, workers(processes, total)):
         owner = owners[number]
@@ -126,17 +124,17 @@ def _extract(
             problems.append(f"{name}: {len(tasks[number].modules)} modules were passed over: {reason}")
         else:
             problems += result.problems
-            rows.setdefault(name, []).extend(result.rows)
+            packs.setdefault(name, []).extend(result.packs)
             stamps.setdefault(name, {}).update(result.stamps)
             files += len(result.stamps)
         open_tasks[name] -= 1
         done += weights[number]
         if not open_tasks[name]:
-            made = rows.pop(name, [])
-            symbols += sum(row.symbols for row in made)
+            made = packs.pop(name, [])
+            symbols += sum(pack.symbols for pack in made)
             # Times of files matter only where they change in place.
             kept = stamps.pop(name, {}) if owner.editable else {}
-            index.replace_rows(owner, made, kept)
+            index.replace_packs(owner, made, kept)
         tell(Progress("api", done, total, name))
     return files, symbols
 

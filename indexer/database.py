@@ -1,4 +1,4 @@
-"""The SQLite file below the index: its tables, how it is opened, made again when damaged, and locked for writing."""
+"""The SQLite file below the index: its tables, how it is opened, replaced when it cannot be used, and locked for writing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
+from zlib import crc32
 
 from octod.core.errors import IndexProblem
 from octod.core.paths import private_folder
 
-__all__ = ["damage_mark", "key_of", "locked", "open_database", "parents"]
+__all__ = ["damage_mark", "key_of", "locked", "open_database", "parents", "replace_database"]
 
-FORMAT = 4  # PRAGMA user_version; another number means the file is made again
+FORMAT = 5  # PRAGMA user_version; another number means that the next build makes the file again
+_PAGE = 2048  # bytes: packs end anywhere in a page, so large ones waste space
 _LOCK_SECONDS = 120.0  # how long a writer waits for another one
 
 _SCHEMA = """
@@ -24,64 +25,83 @@ INSERT INTO meta VALUES ('generation', 0);
 CREATE TABLE libraries (
   id INTEGER PRIMARY KEY, distribution TEXT NOT NULL UNIQUE, version TEXT NOT NULL, record TEXT NOT NULL,
   root TEXT NOT NULL, editable TEXT, licence TEXT NOT NULL, imports TEXT NOT NULL) STRICT;
-CREATE TABLE files (
-  id INTEGER PRIMARY KEY, library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE, path TEXT NOT NULL,
-  stamp TEXT NOT NULL) STRICT;
+CREATE TABLE files (  -- those that are looked at one by one
+  id INTEGER PRIMARY KEY, library INTEGER NOT NULL, path TEXT NOT NULL, stamp TEXT NOT NULL,
+  modules TEXT NOT NULL) STRICT;
 CREATE INDEX files_library ON files(library);
-CREATE TABLE scopes (
-  id INTEGER PRIMARY KEY, key INTEGER NOT NULL, qualified TEXT NOT NULL, flags INTEGER NOT NULL,
-  file INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE, data BLOB NOT NULL, docs BLOB NOT NULL) STRICT;
-CREATE INDEX scopes_key ON scopes(key);
-CREATE INDEX scopes_file ON scopes(file);
+CREATE TABLE packs (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, file INTEGER, data BLOB NOT NULL) STRICT;
+CREATE INDEX packs_file ON packs(file) WHERE file IS NOT NULL;
+CREATE TABLE scopes (  -- place: pack * MOST_SCOPES + place in the pack
+  key INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (key, place)) STRICT, WITHOUT ROWID;
 CREATE TABLE modules (
   parent TEXT NOT NULL, name TEXT NOT NULL, library INTEGER NOT NULL, PRIMARY KEY (parent, name, library))
   STRICT, WITHOUT ROWID;
-CREATE TABLE mined (
-  receiver TEXT NOT NULL, source TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (receiver, source))
-  STRICT, WITHOUT ROWID;
-CREATE INDEX mined_source ON mined(source);
+CREATE TABLE words (  -- owner: library * 2, or file * 2 + 1; data: a bundle of the words from first to last
+  owner INTEGER NOT NULL, last TEXT NOT NULL, first TEXT NOT NULL, data BLOB NOT NULL, UNIQUE (owner, last, first)) STRICT;
 CREATE TABLE sources (source TEXT PRIMARY KEY, stamp TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE usage (receiver TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE mined (id INTEGER PRIMARY KEY, source TEXT NOT NULL, keys BLOB NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE INDEX mined_source ON mined(source);
+CREATE TABLE usage (first TEXT NOT NULL UNIQUE, calls BLOB NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE TABLE touched (receiver TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-CREATE VIRTUAL TABLE search USING fts5(
-  name, path, doc, content='', detail=none, tokenize="unicode61 remove_diacritics 2");
 """
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """A connection to the database at ``path``, and whether a damaged or foreign file had to make way for it.
+    """A connection to the database at ``path``, made when it is missing, and whether what lies there cannot be used.
 
-    The file is made 0600, and a folder that is missing 0700; a folder that is there is left as it is.  Raises
-    IndexProblem when that cannot be done.
+    Then the connection is to an empty one in memory and the file stays as it is: only a writer replaces it
+    (``replace_database``).  The file is made 0600, and a folder that is missing 0700; a folder that is there is left
+    as it is.  Raises IndexProblem when that cannot be done.
     """
     if not path.parent.is_dir():
         private_folder(path.parent)
     try:
         connection = _sound(path)
+        if connection is None and _missing(path):
+            with locked(path):
+                connection = _sound(path)  # another process may have made it meanwhile
+                if connection is None and _missing(path):
+                    connection = _made(path)
         if connection is not None:
             return connection, False
-        with locked(path):
-            connection = _sound(path)  # another process may have mended it meanwhile
-            if connection is not None:
-                return connection, False
-            rebuilt = path.exists()
-            for suffix in ("", "-wal", "-shm", ".damaged"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = _connected(path)
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
-            return connection, rebuilt
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        memory.executescript(_SCHEMA)
+        return memory, True
     except (sqlite3.Error, OSError) as error:
-        raise IndexProblem(
-            f"the index {path} cannot be opened: {error}", "check its folder, or set OCTOD_HOME to another one"
-        ) from error
+        raise _unopened(path, error) from error
+
+
+def replace_database(path: Path) -> sqlite3.Connection:
+    """A connection to a usable database at ``path``, for who holds the writers' lock: another writer's, else an empty one."""
+    try:
+        return _sound(path) or _made(path)
+    except (sqlite3.Error, OSError) as error:
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: Exception) -> IndexProblem:
+    return IndexProblem(f"the index {path} cannot be opened: {error}", "check its folder, or set OCTOD_HOME to another one")
+
+
+def _missing(path: Path) -> bool:
+    return not path.exists() or not path.stat().st_size
+
+
+def _made(path: Path) -> sqlite3.Connection:
+    for suffix in ("", "-wal", "-shm", ".damaged"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = _connected(path)
+    connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
+    return connection
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     for pragma in (
-        "journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000", "foreign_keys = ON",
-        "trusted_schema = OFF", "temp_store = MEMORY", "mmap_size = 268435456", "cache_size = -16384",
+        f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000", "foreign_keys = ON",
+        "trusted_schema = OFF", "temp_store = MEMORY", "cache_size = -16384",
+        "mmap_size = 0",  # a mapped file that somebody cuts short kills whoever reads it (SIGBUS)
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -98,7 +118,7 @@ def _sound(path: Path) -> sqlite3.Connection | None:
         connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0]
         if version == FORMAT:
             return connection
-    except (sqlite3.DatabaseError, TypeError):
+    except (sqlite3.DatabaseError, TypeError, UnicodeDecodeError):  # the last for names in messages
         pass  # whatever it is, it is not an index of this format: told through Index.rebuilt
     if connection is not None:
         connection.close()
@@ -111,8 +131,8 @@ def damage_mark(path: Path) -> Path:
 
 
 def key_of(qualified: str) -> int:
-    """64 bits that stand for a name in the scopes' index: a sixth of the space of the names themselves."""
-    return int.from_bytes(blake2b(qualified.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
+    """31 bits that stand for a name in tables; whoever finds them compares the name itself."""
+    return crc32(qualified.encode("utf-8", "replace")) >> 1
 
 
 def parents(module: str) -> list[tuple[str, str]]:

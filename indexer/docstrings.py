@@ -148,6 +148,8 @@ def _type(text: str, bound: Callable[[str], bool], depth: int = 0) -> str | None
             known = list(dict.fromkeys(part for part in parts if part))
             return " | ".join(known) if known else None
     words = _SHAPE.sub("", text).strip().rstrip(",:").strip()
+    if (head := words.partition(" of ")[0]) in _KNOWN and not bound(head):
+        return _KNOWN[head]  # `ndarray of float`
     for article in ("an ", "a ", "the ", "An ", "A ", "The "):
         words = words.removeprefix(article)
     words = words.lstrip(".").strip()

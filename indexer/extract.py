@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.indexer.docstrings import cleaned, deprecation
 from octod.indexer.extract_class import class_scopes, named_tuple
-from octod.indexer.extract_exports import Exports, unneeded_imports
+from octod.indexer.extract_exports import Exports
 from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of, settled
 from octod.indexer.reading import Reading, alternatives, doc_of, dotted, for_checkers
 
@@ -106,8 +106,6 @@ class _Module:
         self._block(tree.body, weak=False)
         text = doc_of(tree.body)
         scopes = [scope for scopes in self.classes.values() for scope in scopes]
-        for name in unneeded_imports(self.reading, self.exports, self.symbols, scopes):
-            del self.symbols[name]
         if "__getattr__" in self.symbols or any("sys.modules[" in line for line in self.reading.lines):
             self.unreal.clear()  # a lazy module: what it imports for type checkers it gives at run time, too
         symbols = {

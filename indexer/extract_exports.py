@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
-import sys
 from dataclasses import dataclass, field
 
-from octod.core.symbols import Scope, Symbol
+from octod.core.symbols import Symbol
 from octod.indexer.reading import Reading, dotted
 
-__all__ = ["Exports", "unneeded_imports"]
+__all__ = ["Exports"]
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
 _DUNDERS = {"__version__", "__author__"}
 
 
@@ -83,33 +80,3 @@ class Exports:
             own = symbol.target == package or symbol.target.startswith(f"{package}.")
             return reading.is_package and not reading.is_stub and own
         return symbol.returns not in ("TypeVar", "logging.Logger", "ParamSpec")
-
-
-def unneeded_imports(
-    reading: Reading, exports: Exports, symbols: dict[str, Symbol], scopes: list[Scope]
-) -> list[str]:
-    """Names imported from the standard library that nothing here shows: a third of all symbols are such."""
-    if reading.is_package or reading.is_stub:
-        return []
-    exported = exports.names or set()
-    imported = [s for s in symbols.values() if s.kind == "alias" and s.target and s.name not in exported]
-    candidates = {s.name for s in imported if (s.target or "").split(".", 1)[0] in sys.stdlib_module_names}
-    if not candidates:
-        return []
-    own = reading.module.split(".", 1)[0]
-    if own in sys.stdlib_module_names:
-        return []
-    shown: set[str] = set()
-    for each in (symbols, *(scope.symbols for scope in scopes)):
-        for symbol in each.values():
-            for parameters, returns in ((symbol.parameters or (), symbol.returns), *symbol.overloads):
-                shown.update(_WORD.findall(returns or ""))
-                for parameter in parameters:
-                    if parameter.annotation:
-                        shown.update(_WORD.findall(parameter.annotation))
-            if symbol.target and symbol.name not in candidates:
-                shown.add(symbol.target.split(".", 1)[0])
-    for scope in scopes:
-        for base in scope.bases:
-            shown.update(_WORD.findall(base))
-    return sorted(candidates - shown)

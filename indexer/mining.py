@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,7 +33,11 @@ class Progress:
 
 
 class _Mining(Protocol):
+    VERSION: int
+
     def merge(self, parts: list[bytes], /) -> bytes: ...
+
+    def calls(self, receiver: str, entry: bytes, /) -> Mapping[str, int]: ...
 
 
 def mine_sources(
@@ -44,8 +48,10 @@ def mine_sources(
     tell: Callable[[Progress], None],
     problems: list[str],
 ) -> None:
-    """Mine (name, stamp, files) sources, each replacing what it said before, and merge what was touched.
+    """Mine those of the (name, stamp, files) sources that are not known as they are now, each replacing what it said
+    before, and merge what was touched.
 
+    A stamp also names the mining code's version: a later one reads everything again.
     What is mined counts from time to time already, so that a first build of minutes is of use before its end.
     """
     if importlib.util.find_spec(mining) is None:
@@ -57,8 +63,11 @@ def mine_sources(
     open_tasks: dict[str, int] = {}
     stamps: dict[str, str] = {}
     generation = index.generation
+    known = index.usage_sources()
     for name, mark, files in sources:
-        stamps[name] = mark
+        stamps[name] = f"{module.VERSION}/{mark}"
+        if known.get(name) == stamps[name]:
+            continue
         open_tasks[name] = 0
         sized = [(f, s) for f in files if f.suffix == ".py" and 0 < (s := size_of(f)) <= LARGEST_MINED]
         for group in chunks(sized, CHUNK):
@@ -66,7 +75,7 @@ def mine_sources(
             weights.append(sum(size_of(f) for f in group))
             open_tasks[name] += 1
         if not open_tasks[name]:
-            index.put_usage(name, {}, mark)
+            index.put_usage(name, {}, stamps[name])
     results: dict[str, list[dict[str, bytes]]] = {}
     total, done = sum(weights), 0
     merged, pause = time.monotonic(), FIRST_MERGE
@@ -81,11 +90,11 @@ def mine_sources(
             index.put_usage(name, _joined(results.pop(name), module), stamps[name])
             if time.monotonic() - merged > pause:
                 started = time.monotonic()
-                index.merge_usage(module.merge)
+                index.merge_usage(module.merge, module.calls)
                 merged = time.monotonic()
                 pause = max(FIRST_MERGE, 10 * (merged - started))  # at most a tenth of the time goes into merging
         tell(Progress("usage", done, total, name))
-    index.merge_usage(module.merge)
+    index.merge_usage(module.merge, module.calls)
 
 
 def project_key(project: str, receiver: str) -> str:

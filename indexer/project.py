@@ -13,10 +13,10 @@ from pathlib import Path
 from octod.core.symbols import LibraryId
 from octod.indexer.distribution import SKIPPED_FOLDERS, Distribution, python_files
 from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of, workers
+from octod.indexer.packs import Pack
 from octod.indexer.pool import run_tasks
-from octod.indexer.rows import Row
 from octod.indexer.store import Index
-from octod.indexer.work import LARGEST_MINED, Module, Task, chunks, extract, is_test, stamp
+from octod.indexer.work import LARGEST_MINED, Module, Task, chunks, extract_files, is_test, stamp
 
 __all__ = ["PROJECT", "ProjectReport", "index_project", "project_files", "project_name"]
 
@@ -65,13 +65,10 @@ def index_project(
         if changed or gone:
             _write(index, root, name, now, changed, gone, processes, problems)
         if mining is not None:
-            marks = {s: m for s, m in index.usage_sources().items() if s.startswith(f"{name}/")}
-            sources = {f"{name}/{os.path.relpath(p, root)}": (p, m) for p, m in now.items()}
-            lost = [s for s in marks if s not in sources]
-            for source in lost:
+            sources = {f"{name}/{os.path.relpath(p, root)}": (p, m) for p, m in now.items() if p.endswith(".py")}
+            for source in [s for s in index.usage_sources() if s.startswith(f"{name}/") and s not in sources]:
                 index.remove_usage(source)
-            stale = [(s, m, (Path(p),)) for s, (p, m) in sources.items() if marks.get(s) != m and p.endswith(".py")]
-            mine_sources(index, stale, mining, processes, tell, problems)
+            mine_sources(index, [(s, m, (Path(p),)) for s, (p, m) in sources.items()], mining, processes, tell, problems)
     return ProjectReport(name, len(now), len(changed), len(gone), time.perf_counter() - started, tuple(problems))
 
 
@@ -148,17 +145,18 @@ def _write(
     weights = [sum(size_of(f) for f in module.files) for module in wanted]
     kept = [(m, w) for m, w in zip(wanted, weights, strict=True) if w <= LARGEST_MINED]
     tasks = [Task(library, group, sys.version_info[:2]) for group in chunks(kept, CHUNK)]
-    rows: list[Row] = []
-    for number, result, reason in run_tasks(extract, tasks, workers(processes, sum(w for _, w in kept))):
+    packs: dict[str, list[Pack]] = {}
+    for number, result, reason in run_tasks(extract_files, tasks, workers(processes, sum(w for _, w in kept))):
         if result is None:
             problems.append(f"{name}: {len(tasks[number].modules)} modules were passed over: {reason}")
         else:
-            rows += result.rows
+            for pack in result.packs:
+                packs.setdefault(pack.files[0], []).append(pack)
             problems += result.problems
     read = {str(f) for module in wanted for f in module.files} | {str(f) for f in changed}
     tops = tuple(sorted({module.split(".")[0] for module in named.values()}))
     distribution = Distribution(library, tops, (), root, root)
-    index.replace_files(distribution, [*gone, *sorted(read)], rows, {p: now[p] for p in sorted(read) if p in now})
+    index.replace_files(distribution, [*gone, *sorted(read)], packs, {p: now[p] for p in sorted(read) if p in now})
 
 
 def _module(path: Path, root: Path) -> str | None:

@@ -1,37 +1,47 @@
-"""Search by words: public names and the first lines of their docstrings, best first."""
+"""Search by words: public names, the places they lie in and the first lines of their docstrings, best first."""
 
 from __future__ import annotations
 
+import heapq
 import math
-import re
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from octod.core.symbols import LibraryId, Scope, Symbol
-from octod.indexer.rows import NAME_MARK, name_words
+from octod.indexer.database import key_of
+from octod.indexer.packs import MOST_SCOPES
+from octod.indexer.rows import StoredSymbols
 from octod.indexer.store import Index
+from octod.indexer.words import (
+    DESCRIBED,
+    PARTS,
+    SLOTS,
+    TOP,
+    asked_words,
+    name_words,
+    numbers,
+    stem,
+)
 
-__all__ = ["Hit", "match_query", "search"]
+__all__ = ["Hit", "candidates", "search"]
 
 _MOST_HOPS = 6  # aliases followed; real packages need three
-_CANDIDATES = 300  # symbols looked at of those whose name has every word
-_FINALISTS = 60  # of them whose public path is worked out
+_FINALISTS = 40  # symbols whose public path is worked out
+_EXACT, _BEGUN, _DESCRIBED = 8.0, 5.0, 3.0  # what a word of the question is worth in a name, at its start, in a docstring
+_AROUND, _LIBRARY = 3.0, 2.0  # in the path or docstring of the scope, of the library's first module
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A symbol found: ``qualified`` is the shortest public name, ``score`` grows with the fit."""
+    """A symbol found: ``qualified`` is the shortest public name, ``defined`` the one that it is defined by, ``score`` grows
+    with the fit."""
 
     qualified: str
     symbol: Symbol
     library: LibraryId
     score: float
-
-
-def match_query(words: str, mark: str = "") -> str:
-    """An FTS5 query in which every word must start something (of a name, with its mark); empty without words."""
-    parts = re.findall(r"[^\W_]+", words)
-    return " ".join(f'"{mark}{part}"*' for part in parts[:8])
+    defined: str = ""
 
 
 def search(index: Index, words: str, limit: int = 20, popularity: Callable[[str], float] | None = None) -> list[Hit]:
@@ -40,70 +50,132 @@ def search(index: Index, words: str, limit: int = 20, popularity: Callable[[str]
     What is named so comes before what is only described so, an equal name first, then by ``popularity`` of the
     qualified name (0 or more; default: how often installed code calls it), then shorter public names.
     """
-    query = match_query(words)
-    if not query or limit < 1:
+    if limit < 1:
         return []
-    asked = "".join(re.findall(r"[^\W_]+", words)).lower()
-    # Equal names first: a common word begins more names than are looked at.
-    candidates = index.matches(f'"{NAME_MARK}{asked}"', _CANDIDATES) if asked.isascii() else []
-    candidates += index.matches(match_query(words, NAME_MARK), _CANDIDATES)
-    if len(candidates) < _CANDIDATES:
-        # `http get` means a `get` in something called http: the last word names it, the others may be around.
-        *others, last = re.findall(r"[^\W_]+", words)
-        if others:
-            around = match_query(" ".join(others))
-            candidates += index.matches(f'{around} "{NAME_MARK}{last}"', _CANDIDATES)
-        candidates += index.matches(query, max(3 * limit, 60))
-    fits: dict[tuple[str, str], tuple[float, Scope]] = {}
-    for scope, name, rank in candidates:
-        fits.setdefault((scope.qualified, name), (_fit(asked, words, scope.qualified, name) - 0.2 * rank, scope))
-    finalists = sorted(fits.items(), key=lambda item: -item[1][0])[: max(_FINALISTS, 2 * limit)]
     known = popularity or _called(index)
     found: dict[str, Hit] = {}
-    for (_, name), (fit, scope) in finalists:
+    for scope, name, fit in candidates(index, words, max(_FINALISTS, 2 * limit)):
         target, owner = _followed(index, scope, scope.symbols[name])
+        if found.get(target) is not None and found[target].qualified.count(".") <= 1:
+            continue
         qualified = _shortest(index, target)
         shown = _symbol(index, target) or scope.symbols[name]
-        calls = max(known(qualified), known(target))
-        score = fit + 4.0 * math.log1p(calls) - 1.5 * qualified.count(".") - 0.02 * len(qualified)
-        if qualified not in found or found[qualified].score < score:
-            found[qualified] = Hit(qualified, shown, owner.library, score)
-    ordered = sorted(found.values(), key=lambda hit: (-hit.score, hit.qualified))
-    return ordered[:limit]
+        calls = max(known(qualified), known(target), known(f"{scope.qualified}.{name}"))
+        score = fit + 3.0 * math.log1p(calls) - 1.5 * qualified.count(".") - 0.02 * len(qualified)
+        if target not in found or found[target].score < score:
+            found[target] = Hit(qualified, shown, owner.library, score, target)
+    best: dict[str, Hit] = {}
+    for hit in found.values():
+        if hit.qualified not in best or best[hit.qualified].score < hit.score:
+            best[hit.qualified] = hit
+    return sorted(best.values(), key=lambda hit: (-hit.score, hit.qualified))[:limit]
 
 
-def _fit(asked: str, words: str, path: str, name: str) -> float:
-    """How well a name fits what was asked: equal, beginning so, made of the words, in a place so called."""
-    parts = name_words(name)
-    whole = "".join(parts)
-    wanted = [word.lower() for word in re.findall(r"[^\W_]+", words)]
-    in_path = set(path.lower().replace("_", ".").split("."))
-    score = sum(6.0 for word in wanted if whole.startswith(word) or any(part.startswith(word) for part in parts))
-    score += sum(4.0 for word in wanted if any(part.startswith(word) for part in in_path))
-    if whole == asked or f".{path}.{name}".lower().endswith(f".{words.strip().lower()}"):
-        score += 20.0
-    elif whole.startswith(asked):
-        score += 6.0
-    return score - 1.0 * len(parts) - path.count(".")
+def candidates(index: Index, words: str, limit: int) -> list[tuple[Scope, str, float]]:
+    """(scope, symbol's name, fit) of symbols for which every word is found in their name, path or docstring."""
+    asked = asked_words(words)
+    if not asked:
+        return []
+    if len(asked) == 2 and (joined := _candidates(index, ["".join(asked)], limit)):
+        return joined + _candidates(index, asked, limit)  # `group by` may be written groupby
+    return _candidates(index, asked, limit)
+
+
+def _candidates(index: Index, asked: list[str], limit: int) -> list[tuple[Scope, str, float]]:
+    named: dict[int, list[tuple[int, float, bytes]]] = {}  # owner -> (word's number, its worth, numbers)
+    for number, word in enumerate(asked):
+        start = stem(word)
+        for owner, found, data in index.postings(start):
+            worth = 1.0 if found in (word, start) else _BEGUN / _EXACT
+            named.setdefault(owner, []).append((number, worth, data))
+    starts = {owner: _starts(data) for owner, found, data in index.postings("", "\0") if owner in named}
+    scored: list[tuple[float, int, int]] = []
+    for owner, rows in named.items():
+        if len({number for number, _, _ in rows}) == len(asked):
+            best = heapq.nlargest(limit, _scored(rows, len(asked), starts[owner]))
+            scored += [(fit, owner, number) for fit, number in best]
+    made: list[tuple[Scope, str, float]] = []
+    for fit, owner, number in heapq.nlargest(limit, scored):
+        pack, slot = divmod(number, SLOTS)
+        place = bisect_right(starts[owner][pack], slot) - 1
+        scope = index.packed_scope(pack * MOST_SCOPES + place)
+        shown = scope.symbols.searchable() if scope is not None and isinstance(scope.symbols, StoredSymbols) else []
+        at = slot - starts[owner][pack][place] - 1
+        if scope is not None and 0 <= at < len(shown):
+            made.append((scope, shown[at], fit + _fit(asked, scope.qualified, shown[at])))
+    return made
+
+
+def _starts(data: bytes) -> dict[int, list[int]]:
+    """Pack -> the slots of its scopes."""
+    return dict(numbers(data))
+
+
+def _scored(
+    rows: list[tuple[int, float, bytes]], asked: int, starts: dict[int, list[int]]
+) -> list[tuple[float, int]]:
+    """(fit, number of the symbol) within one library."""
+    symbols: list[dict[int, float]] = [{} for _ in range(asked)]
+    scopes: list[dict[int, float]] = [{} for _ in range(asked)]
+    library = [0.0] * asked
+    tops: set[int] = set()
+    whole: dict[int, int] = {}
+    for word, worth, data in rows:
+        of_symbols, of_scopes = symbols[word], scopes[word]
+        described, named = _DESCRIBED * worth, _EXACT * worth
+        for pack, found in numbers(data):
+            base = pack * SLOTS
+            own = set(starts.get(pack, ()))
+            for one in found:
+                slot, marks = one >> 4, one & 15
+                number = base + slot
+                if slot in own:
+                    of_scopes[number] = max(of_scopes.get(number, 0.0), _AROUND * worth)
+                    if marks & TOP:
+                        library[word] = max(library[word], _LIBRARY * worth)
+                    continue
+                value = described if marks & DESCRIBED else named
+                if value > of_symbols.get(number, 0.0):
+                    of_symbols[number] = value
+                if marks & TOP:
+                    tops.add(number)
+                if worth == 1.0 and not marks & DESCRIBED:
+                    whole[number] = max(whole.get(number, 0), marks // PARTS + 1)
+    made: list[tuple[float, int]] = []
+    for number in set().union(*symbols):
+        fit, exact, around = 0.0, 0, -1
+        for word in range(asked):
+            value = max(symbols[word].get(number, 0.0), library[word])
+            if value < _AROUND and scopes[word]:
+                if around < 0:
+                    pack, slot = divmod(number, SLOTS)
+                    mine = starts[pack]
+                    around = pack * SLOTS + mine[bisect_right(mine, slot) - 1]
+                value = max(value, scopes[word].get(around, 0.0))
+            if not value:
+                break
+            exact += value == _EXACT
+            fit += value
+        else:
+            if exact == asked and whole.get(number) == asked:
+                fit += 12.0
+            made.append((fit + (6.0 if number in tops else 0.0), number))
+    return made
+
+
+def _fit(asked: list[str], path: str, name: str) -> float:
+    """How well a name fits as a whole: equal, beginning so, short, not deep."""
+    whole, wanted = "".join(name_words(name)), "".join(asked)
+    score = 12.0 if whole == wanted else 4.0 if whole.startswith(wanted) else 0.0
+    if f".{path}.{name}".lower().endswith("." + ".".join(asked)):
+        score += 8.0
+    return score - len(name_words(name)) - path.count(".")
 
 
 def _called(index: Index) -> Callable[[str], float]:
     """How often a qualified name is called in what was mined; 0 for all where nothing was."""
-    from octod.indexer.usage import decode
-
-    known: dict[str, Mapping[str, int]] = {}
-
-    def members(receiver: str) -> Mapping[str, int]:
-        if receiver not in known:
-            data = index.usage(receiver)
-            known[receiver] = decode(data).members if data else {}
-        return known[receiver]
-
-    def count(qualified: str) -> float:
-        receiver, _, name = qualified.rpartition(".")
-        return float(members(receiver).get(name, 0) + members(f"{receiver}()").get(name, 0))
-
-    return count
+    known = index.calls()
+    return lambda qualified: float(known.get(key_of(qualified), 0))
 
 
 def _followed(index: Index, scope: Scope, symbol: Symbol) -> tuple[str, Scope]:

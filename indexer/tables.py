@@ -1,4 +1,4 @@
-"""What is written into the index's tables: a library, its files, scopes, submodules and search rows."""
+"""What is written into the index's tables: a library, its files, packs of scopes, submodules and the words of search."""
 
 from __future__ import annotations
 
@@ -6,15 +6,51 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from octod.core.symbols import LibraryId
+from octod.indexer.bundles import bundled, groups
 from octod.indexer.database import key_of, parents
 from octod.indexer.distribution import Distribution
-from octod.indexer.rows import MOST_SYMBOLS, Row, decode_row, search_texts
+from octod.indexer.packs import MOST_SCOPES, Pack
+from octod.indexer.words import segment
 
-__all__ = ["forget_files", "insert_rows", "library_row", "put_modules"]
+__all__ = ["forget_library", "write_files", "write_library"]
+
+_LARGEST = 4_000  # bytes of words and numbers in a bundle: every library is asked for every word
 
 
-def library_row(connection: sqlite3.Connection, d: Distribution) -> int:
+def write_library(
+    connection: sqlite3.Connection, distribution: Distribution, packs: Iterable[Pack], stamps: Mapping[str, str]
+) -> None:
+    """Put a library's packs in place of whatever was there under its name."""
+    library = _library_row(connection, distribution)
+    forget_library(connection, library)
+    _insert_packs(connection, library, packs)
+    _put_modules(connection, library, distribution.compiled)
+    for path, stamp in stamps.items():
+        _file_row(connection, library, str(distribution.root), path, stamp)
+
+
+def write_files(
+    connection: sqlite3.Connection,
+    distribution: Distribution,
+    gone: Iterable[str],
+    packs: Mapping[str, Iterable[Pack]],
+    stamps: Mapping[str, str],
+) -> None:
+    """Replace what single files of a library gave; ``gone`` are the files whose rows go first."""
+    library, root = _library_row(connection, distribution), str(distribution.root)
+    known = dict(connection.execute("SELECT path, id FROM files WHERE library = ?", (library,)).fetchall())
+    paths = {path.removeprefix(f"{root}/") for path in gone}
+    _forget_files(connection, [known[path] for path in paths if path in known])
+    for path in {**packs, **stamps}:
+        made = list(packs.get(path, ()))
+        modules = [module for pack in made for module in pack.modules]
+        file = _file_row(connection, library, root, path, stamps.get(path, ""), modules)
+        _insert_packs(connection, library, made, file)
+    connection.execute("DELETE FROM modules WHERE library = ?", (library,))
+    _put_modules(connection, library, _modules_of(connection, library))
+
+
+def _library_row(connection: sqlite3.Connection, d: Distribution) -> int:
     """The row of a distribution, made or brought up to date."""
     row = connection.execute(
         "INSERT INTO libraries (distribution, version, record, root, editable, licence, imports)"
@@ -29,61 +65,71 @@ def library_row(connection: sqlite3.Connection, d: Distribution) -> int:
     return int(row[0][0])
 
 
-def insert_rows(
-    connection: sqlite3.Connection, library: int, root: str, rows: Iterable[Row], stamps: Mapping[str, str]
-) -> None:
-    """Insert a library's encoded scopes, the files they come from, and what search reads of them."""
-    files: dict[str, int] = {}
-
-    def file_id(path: str) -> int:
-        if path not in files:
-            relative = path.removeprefix(f"{root}/")
-            values = (library, relative, stamps.get(path, ""))
-            cursor = connection.execute("INSERT INTO files (library, path, stamp) VALUES (?, ?, ?)", values)
-            files[path] = int(cursor.lastrowid or 0)
-        return files[path]
-
-    for row in rows:
-        flags = (row.kind == "class") | ("-stubs/" in row.file) << 1
-        cursor = connection.execute(
-            "INSERT INTO scopes (key, qualified, flags, file, data, docs) VALUES (?, ?, ?, ?, ?, ?)",
-            (key_of(row.qualified), row.qualified, flags, file_id(row.file), row.data, row.docs),
-        )
-        base = int(cursor.lastrowid or 0) * MOST_SYMBOLS
-        connection.executemany(
-            "INSERT INTO search (rowid, name, path, doc) VALUES (?, ?, ?, ?)",
-            [(base + t.ordinal, t.name, t.path, t.doc) for t in row.search],
-        )
-        if row.kind == "module":
-            put_modules(connection, library, [row.qualified])
-    for path in stamps:
-        file_id(path)
+def _file_row(
+    connection: sqlite3.Connection, library: int, root: str, path: str, stamp: str, modules: Iterable[str] = ()
+) -> int:
+    """A new row for a file that is looked at on its own, with the modules that it alone defines."""
+    values = (library, path.removeprefix(f"{root}/"), stamp, " ".join(modules))
+    cursor = connection.execute("INSERT INTO files (library, path, stamp, modules) VALUES (?, ?, ?, ?)", values)
+    return int(cursor.lastrowid or 0)
 
 
-def put_modules(connection: sqlite3.Connection, library: int, modules: Iterable[str]) -> None:
+def _insert_packs(connection: sqlite3.Connection, library: int, packs: Iterable[Pack], file: int | None = None) -> None:
+    """Insert packs of a library, or of one ``file`` of it."""
+    words: dict[str, list[bytes]] = {}
+    keys: list[tuple[int, int]] = []
+    modules: list[str] = []
+    for pack in packs:
+        values = (library, file, pack.data)
+        number = int(connection.execute("INSERT INTO packs (library, file, data) VALUES (?, ?, ?)", values).lastrowid or 0)
+        keys += [(key_of(name), number * MOST_SCOPES + place) for place, name in enumerate(pack.names)]
+        modules += pack.modules
+        for word, numbers in pack.words.items():
+            words.setdefault(word, []).append(segment(number, numbers))
+    connection.executemany("INSERT OR IGNORE INTO scopes VALUES (?, ?)", sorted(keys))
+    owner = library * 2 if file is None else file * 2 + 1
+    for group in groups(((word, b"".join(parts)) for word, parts in sorted(words.items())), _LARGEST):
+        named = [word for word, _ in group]
+        row = (owner, named[-1], named[0], bundled(named, [numbers for _, numbers in group]))
+        connection.execute("INSERT INTO words VALUES (?, ?, ?, ?)", row)
+    _put_modules(connection, library, modules)
+
+
+def _put_modules(connection: sqlite3.Connection, library: int, modules: Iterable[str]) -> None:
     """Make modules, and the packages above them, known as submodules."""
-    rows = [(parent, name, library) for module in modules for parent, name in parents(module)]
-    connection.executemany("INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", rows)
+    rows = {(parent, name, library) for module in modules for parent, name in parents(module)}
+    connection.executemany("INSERT OR IGNORE INTO modules VALUES (?, ?, ?)", sorted(rows))
 
 
-def forget_files(connection: sqlite3.Connection, files: str, parameters: tuple[object, ...]) -> bool:
-    """Delete the scopes of the files that a query names, first of all from search, whose rows have no content.
+def _modules_of(connection: sqlite3.Connection, library: int) -> list[str]:
+    """The modules that a library's single files define."""
+    rows = connection.execute("SELECT modules FROM files WHERE library = ?", (library,)).fetchall()
+    return [module for (modules,) in rows for module in modules.split()]
 
-    False when a row could not be read, so that search still speaks of it.
-    """
-    sound = True
-    rows = connection.execute(
-        f"SELECT id, qualified, data, docs FROM scopes WHERE file IN ({files})", parameters
-    ).fetchall()
-    for scope_id, qualified, data, docs in rows:
-        try:
-            scope = decode_row(qualified, "module", LibraryId("", "", ""), "", data, docs)
-        except ValueError:
-            sound = False
-            continue
-        connection.executemany(
-            "INSERT INTO search (search, rowid, name, path, doc) VALUES ('delete', ?, ?, ?, ?)",
-            [(scope_id * MOST_SYMBOLS + t.ordinal, t.name, t.path, t.doc) for t in search_texts(scope)],
-        )
-    connection.execute(f"DELETE FROM files WHERE id IN ({files})", parameters)
-    return sound
+
+def forget_library(connection: sqlite3.Connection, library: int) -> None:
+    """Delete a library's scopes, files and words; its row stays."""
+    _forget_packs(connection, "library = ?", library)
+    connection.execute("DELETE FROM words WHERE owner = ?", (library * 2,))
+    connection.execute("DELETE FROM words WHERE owner IN (SELECT id * 2 + 1 FROM files WHERE library = ?)", (library,))
+    connection.execute("DELETE FROM files WHERE library = ?", (library,))
+    connection.execute("DELETE FROM modules WHERE library = ?", (library,))
+
+
+def _forget_files(connection: sqlite3.Connection, files: Iterable[int]) -> None:
+    """Delete what single files gave."""
+    for file in files:
+        _forget_packs(connection, "file = ?", file)
+        connection.execute("DELETE FROM words WHERE owner = ?", (file * 2 + 1,))
+        connection.execute("DELETE FROM files WHERE id = ?", (file,))
+
+
+def _forget_packs(connection: sqlite3.Connection, condition: str, value: int) -> None:
+    packs = [(pack,) for (pack,) in connection.execute(f"SELECT id FROM packs WHERE {condition}", (value,)).fetchall()]
+    if not packs:
+        return
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS gone (pack INTEGER PRIMARY KEY)")
+    connection.executemany("INSERT OR IGNORE INTO gone VALUES (?)", packs)
+    connection.execute(f"DELETE FROM scopes WHERE place / {MOST_SCOPES} IN (SELECT pack FROM gone)")
+    connection.execute("DELETE FROM gone")
+    connection.execute(f"DELETE FROM packs WHERE {condition}", (value,))

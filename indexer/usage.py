@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,9 @@ from octod.indexer.parse import parse_file
 from octod.indexer.sites import argument_text, module_of, resolved_calls, usage_key
 from octod.indexer.work import read_source
 
-__all__ = ["ReceiverUsage", "decode", "encode", "merge", "mine"]
+__all__ = ["VERSION", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine"]
 
+VERSION = 2  # of what is counted and how it is written; another one is mined again
 LARGEST_FILE = 400_000  # bytes; what is larger is generated, or repeats itself
 LONGEST_ARGUMENTS = 60  # characters; two thirds of real argument lists are under 30
 MOST_ARGUMENTS = 8  # argument lists kept of a member
@@ -59,7 +59,7 @@ def mine(source: ScopeSource, files: Iterable[Path]) -> dict[str, ReceiverUsage]
     try:
         for path in files:
             text, _ = read_source(path, LARGEST_FILE)
-            if text is None or libraries.isdisjoint(_IMPORT.findall(text)):
+            if text is None or not any(i[1] in libraries for i in _IMPORT.finditer(text)):
                 continue
             tree, _ = parse_file(text)
             if tree is None:
@@ -80,6 +80,8 @@ def _count(view: View, found: dict[str, ReceiverUsage]) -> None:
     lines = view.tree.blocks[0].parsed.text.split("\n")
     for resolved in resolved_calls(view):
         key = usage_key(resolved.owner)
+        if key == "builtins.super()":
+            continue  # its own class cannot be told here
         usage = found.get(key)
         if usage is None:
             usage = found[key] = ReceiverUsage()
@@ -106,7 +108,7 @@ def _count(view: View, found: dict[str, ReceiverUsage]) -> None:
 
 
 def encode(usage: ReceiverUsage) -> bytes:
-    """The usage in a few kilobytes, pruned: counts of one are kept only of receivers with few calls."""
+    """The usage as JSON, pruned: counts of one are kept only of receivers with few calls."""
     members = dict(_top(usage.members, MOST_MEMBERS))
     names = list(members)
     number = {name: i for i, name in enumerate(names)}
@@ -119,7 +121,7 @@ def encode(usage: ReceiverUsage) -> bytes:
         "a": _lists(usage.arguments, number, MOST_ARGUMENTS, usage.members),
         "k": _lists(usage.keywords, number, MOST_KEYWORDS, {}),
     }
-    return zlib.compress(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), 6)
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _features(features: Mapping[str, Counts], number: Mapping[str, int], least: int) -> dict[str, list[int]]:
@@ -165,7 +167,7 @@ def _top(counts: Counts, most: int) -> list[tuple[str, int]]:
 def decode(data: bytes) -> ReceiverUsage:
     """The usage that ``encode`` wrote.  Raises IndexProblem when the bytes are not that."""
     try:
-        read = json.loads(zlib.decompress(data))
+        read = json.loads(data)
         names: list[str] = read["m"]
         features: dict[str, Counts] = {}
         for feature, flat in read["f"].items():
@@ -178,7 +180,7 @@ def decode(data: bytes) -> ReceiverUsage:
             arguments={names[int(m)]: counts for m, counts in read["a"].items()},
             keywords={names[int(m)]: counts for m, counts in read["k"].items()},
         )
-    except (zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise IndexProblem(f"usage in the index cannot be read: {error}", "rebuild it: octod index --force") from error
 
 
@@ -199,6 +201,15 @@ def merge(parts: list[bytes]) -> bytes:
             for key, counts in more.items():
                 _add(into.setdefault(key, {}), counts)
     return encode(total)
+
+
+def calls(receiver: str, entry: bytes) -> Counts:
+    """How often each member is called, by qualified name."""
+    try:
+        read = json.loads(entry)
+        return {f"{receiver.removesuffix('()')}.{m}": n for m, n in zip(read["m"], read["n"], strict=True)}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def _add(into: Counts, more: Mapping[str, int]) -> None:

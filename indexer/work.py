@@ -1,4 +1,4 @@
-"""What worker processes do: read files of a library as data, and hand back encoded rows or mined usage.
+"""What worker processes do: read files of a library as data, and hand back packed scopes or mined usage.
 
 Nothing is imported from what is read; each function takes and returns plain values, so it runs the same in the
 calling process, in a spawned one and in a test.
@@ -16,6 +16,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from octod.core.symbols import LibraryId, Scope
 from octod.indexer.added_docs import ADDED_DOCS, added_docs, with_added_docs
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import LARGEST_FILE, extract_module, merge_stub
+from octod.indexer.packs import Pack, packs_of
 from octod.indexer.rows import Row, encode_scope
 from octod.indexer.store import Index
 
@@ -33,6 +35,7 @@ __all__ = [
     "Task",
     "chunks",
     "extract",
+    "extract_files",
     "is_test",
     "mine",
     "modules",
@@ -73,9 +76,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The rows of a task, how its files were when they were read, and what was passed over."""
+    """The packs of a task, how its files were when they were read, and what was passed over."""
 
-    rows: tuple[Row, ...]
+    packs: tuple[Pack, ...]
     stamps: dict[str, str]
     problems: tuple[str, ...]
 
@@ -151,9 +154,21 @@ def modules(distribution: Distribution) -> list[Module]:
 
 def extract(task: Task) -> Extracted:
     """Extract the modules of a task; never raises on what their files hold."""
-    rows: list[Row] = []
     stamps: dict[str, str] = {}
     problems: list[str] = []
+    return Extracted(tuple(packs_of(_rows(task, stamps, problems))), stamps, tuple(problems))
+
+
+def extract_files(task: Task) -> Extracted:
+    """``extract`` with packs that hold the scopes of one file each."""
+    stamps: dict[str, str] = {}
+    problems: list[str] = []
+    rows = sorted(_rows(task, stamps, problems), key=lambda row: row.file)
+    packs = [pack for _, group in groupby(rows, lambda row: row.file) for pack in packs_of(group)]
+    return Extracted(tuple(packs), stamps, tuple(problems))
+
+
+def _rows(task: Task, stamps: dict[str, str], problems: list[str]) -> Iterator[Row]:
     for module in task.modules:
         scopes = []
         for path in (module.stub, module.source):
@@ -189,9 +204,8 @@ def extract(task: Task) -> Extracted:
             continue
         if module.added is not None:
             text, _ = read_source(module.added, LARGEST_FILE)
-            merged = with_added_docs(merged, added_docs(text or ""))
-        rows += map(encode_scope, merged)
-    return Extracted(tuple(rows), stamps, tuple(problems))
+            merged = with_added_docs(merged, added_docs(text or ""))  # for search
+        yield from map(encode_scope, merged)
 
 
 def mine(task: MineTask) -> dict[str, bytes]:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from octod.indexer.store import Index
 
-__all__ = ["encode", "merge", "mine"]
+__all__ = ["VERSION", "calls", "encode", "merge", "mine"]
+
+VERSION = 1
 
 
 def mine(source: Index, files: list[Path]) -> dict[str, dict[str, int]]:
@@ -33,3 +35,8 @@ def merge(parts: list[bytes]) -> bytes:
     for part in parts:
         total.update(json.loads(part))
     return encode(dict(total))
+
+
+def calls(receiver: str, entry: bytes) -> dict[str, int]:
+    """Qualified name -> count."""
+    return {f"{receiver}.{member}": count for member, count in json.loads(entry).items()}

@@ -7,9 +7,11 @@ import os
 import sqlite3
 from pathlib import Path
 
+import counting
 import pytest
 from octod.indexer import build as build_module
 from octod.indexer.build import Progress, build, index_project
+from octod.indexer.documentation import doc_of_member
 from octod.indexer.environment import Environment
 from octod.indexer.pool import run_tasks
 from octod.indexer.project import project_name
@@ -51,11 +53,11 @@ def test_a_build_indexes_everything_once(environment: Environment, tmp_path: Pat
     assert all(0 < p.done <= p.total for p in told)
     with Index.open(path) as index:
         found = index.scope("ham.core")
-        assert found is not None and found.symbols["f"].doc == "Do f."
+        assert found is not None and doc_of_member(index, "ham.core.f", found.symbols["f"]) == "Do f."
         assert json.loads(index.usage("ham") or b"") == {"f": 3}
         dumps = index.scope("json")
         assert dumps is not None and dumps.symbols["dumps"].returns == "str"
-        assert "JSON" in dumps.symbols["dumps"].doc
+        assert "JSON" in doc_of_member(index, "json.dumps", dumps.symbols["dumps"])
     again = build(environment, path, processes=processes, mining="counting")
     assert (again.changed, again.removed, again.files, again.libraries) == ((), (), 0, 3)
 
@@ -95,6 +97,17 @@ def test_mining_that_was_interrupted_is_made_up_for(environment: Environment, tm
         assert json.loads(index.usage("ham") or b"") == {"f": 3}
 
 
+def test_other_mining_code_mines_everything_again(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version is part of what a source is known by."""
+    built(environment, tmp_path).close()
+    monkeypatch.setattr(counting, "VERSION", 2)
+    monkeypatch.setattr(counting, "encode", lambda usage: b'{"anew": 1}')
+    with built(environment, tmp_path) as index:
+        assert json.loads(index.usage("ham") or b"") == {"anew": 1}
+
+
 def test_merging_that_was_interrupted_is_made_up_for(environment: Environment, tmp_path: Path) -> None:
     """What was mined but not yet merged counts after the next build."""
     with built(environment, tmp_path) as index:
@@ -107,7 +120,7 @@ def test_a_damaged_index_is_built_again(environment: Environment, tmp_path: Path
     """A reader met bytes that cannot be right; the next build starts from nothing and the reader sees it (promise P12)."""
     with built(environment, tmp_path) as index:
         with sqlite3.connect(index.path) as connection:
-            connection.execute("UPDATE scopes SET data = x'00' WHERE qualified = 'ham.core'")
+            connection.execute("UPDATE packs SET data = x'00'")
         connection.close()
         damaged = index.scope("ham.core")
         assert (dict(damaged.symbols) if damaged else {}, index.damaged) == ({}, True)
@@ -142,7 +155,7 @@ def test_a_project_is_indexed_and_mined(environment: Environment, tmp_path: Path
     assert len(report.problems) == 1 and "broken.py" in report.problems[0]
     with Index.open(tmp_path / "i" / "x.db") as index:
         found = index.scope("mine.tool")
-        assert found is not None and found.symbols["own"].doc == "Mine."
+        assert found is not None and doc_of_member(index, "mine.tool.own", found.symbols["own"]) == "Mine."
         assert found.library.distribution == project_name(root)
         assert index.scope("test_mine") is None
         assert json.loads(index.usage("ham") or b"") == {"f": 5, "g": 1}

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.indexer.distribution import Distribution
-from octod.indexer.rows import decode_row, encode_scope
+from octod.indexer.packs import packs_of
+from octod.indexer.rows import decode_scope, encode_scope
 from octod.indexer.search import search
 from octod.indexer.store import Index
 
@@ -41,13 +42,18 @@ def function(name: str, doc: str = "", **changes: object) -> Symbol:
     return replace(Symbol(name, "function", (Parameter("a"),), "int", doc=doc, line=3), **changes)  # type: ignore[arg-type]
 
 
+def undocumented(scope: Scope) -> Scope:
+    """The scope without its docstrings."""
+    return replace(scope, doc="", symbols={n: replace(s, doc="") for n, s in scope.symbols.items()})
+
+
 def opened(tmp_path: Path) -> Index:
     """An index in a folder of its own."""
     return Index.open(tmp_path / "index" / "ham.db")
 
 
 def test_a_scope_comes_back_as_it_was_stored(tmp_path: Path) -> None:
-    """Every field of symbols, parameters and overloads survives."""
+    """Every field of symbols, parameters and overloads survives, docstrings aside: those stay in the files."""
     overloads = (((Parameter("a", "positional", None, "int"), Parameter("b", "keyword", "1")), "str"), ((), None))
     scope = Scope(
         "ham.C", "class", HAM, f"{ROOT}/ham.py", "A class.", ("Base[int]", "object"),
@@ -62,7 +68,7 @@ def test_a_scope_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     )  # fmt: skip
     with opened(tmp_path) as index:
         index.replace_library(distribution(), [module("ham"), scope])
-        assert index.scope("ham.C") == scope
+        assert index.scope("ham.C") == undocumented(scope)
         assert index.scope("ham.D") is None
 
 
@@ -86,12 +92,13 @@ aliases = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(symbols | aliases, max_size=6))
 def test_any_scope_survives_its_row(found: list[Symbol]) -> None:
-    """Property: decode(encode(scope)) == scope, and search numbers the same symbols on both sides."""
+    """Property: decode(encode(scope)) == scope but for docstrings, and its symbols keep their places for search."""
     scope = Scope("ham", "module", HAM, "f.py", symbols={s.name: s for s in found})
     row = encode_scope(scope)
-    back = decode_row(row.qualified, row.kind, HAM, row.file, row.data, row.docs)
-    assert back == scope
-    assert encode_scope(back).search == row.search
+    back = decode_scope(row.qualified, row.kind, HAM, row.file, row.data)
+    assert back == undocumented(scope)
+    assert encode_scope(back).slots == row.slots
+    assert encode_scope(back).data == row.data
 
 
 def test_folder_and_file_are_private(tmp_path: Path) -> None:
@@ -108,18 +115,23 @@ def test_folder_and_file_are_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_made_again(tmp_path: Path, content: bytes) -> None:
-    """Derived data is disposable: an empty index takes its place and says so."""
+def test_a_damaged_file_is_replaced_by_the_next_write(tmp_path: Path, content: bytes) -> None:
+    """Reading answers nothing and says so; a build puts a new index in its place, which the reader then follows."""
     path = tmp_path / "ham.db"
     path.write_bytes(content)
     with Index.open(path) as index:
-        assert (index.rebuilt, index.libraries()) == (True, ())
+        assert (index.rebuilt, index.libraries(), index.scope("ham")) == (True, (), None)
+        assert path.read_bytes() == content
+        with Index.open(path) as writer:
+            writer.replace_library(distribution(), [module("ham")])
+            assert (writer.rebuilt, writer.scope("ham") is not None) == (False, True)
+        assert (index.scope("ham") is not None, index.rebuilt) == (True, False)
     with Index.open(path) as index:
         assert index.rebuilt is False
 
 
-def test_an_index_of_another_format_is_made_again(tmp_path: Path) -> None:
-    """``user_version`` of an older octod: rebuilt, not misread."""
+def test_an_index_of_another_format_is_left_alone_by_readers(tmp_path: Path) -> None:
+    """``user_version`` of another octod: neither misread nor wiped before a build replaces it."""
     with opened(tmp_path) as index:
         index.replace_library(distribution(), [module("ham")])
         path = index.path
@@ -128,6 +140,28 @@ def test_an_index_of_another_format_is_made_again(tmp_path: Path) -> None:
     connection.close()
     with Index.open(path) as index:
         assert (index.rebuilt, index.scope("ham")) == (True, None)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM packs").fetchone() == (1,)
+    connection.close()
+
+
+def test_an_index_cut_short_does_not_kill_its_reader(tmp_path: Path) -> None:
+    """A page that is gone is an error or an unknown name, not a signal (promise P12)."""
+    code = (
+        "import os, sys; from octod.core.errors import IndexProblem; from octod.indexer.store import Index\n"
+        "index = Index.open(sys.argv[1]); index.libraries()\n"
+        "os.truncate(sys.argv[1], 4096)\n"
+        "try: found = [index.scope(f'ham.m{i}') for i in range(300)]\n"
+        "except IndexProblem: pass"
+    )
+    with opened(tmp_path) as index:
+        index.replace_library(distribution(), [module(f"ham.m{i}", *map(function, "abcdef")) for i in range(300)])
+    with sqlite3.connect(index.path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    command = [sys.executable, "-c", code, str(index.path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_flipped_bytes_never_raise_anything_but_our_own_error(tmp_path: Path) -> None:
@@ -160,7 +194,7 @@ def test_check_finds_a_damaged_row(tmp_path: Path) -> None:
         index.replace_library(distribution(), [module("ham", function("f"))])
         assert index.check() == []
         with sqlite3.connect(index.path) as connection:
-            connection.execute("UPDATE scopes SET data = x'00112233'")
+            connection.execute("UPDATE packs SET data = x'00112233'")
         connection.close()
         found = index.scope("ham")
         assert (found.symbols if found else {}, index.damaged) == ({}, True)
@@ -187,7 +221,7 @@ def test_removing_leaves_nothing(tmp_path: Path) -> None:
         index.remove_library("ham")
         counts = {
             table: sqlite3.connect(index.path).execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("libraries", "files", "scopes", "modules", "search_docsize")
+            for table in ("libraries", "files", "packs", "scopes", "modules", "words")
         }
         assert counts == dict.fromkeys(counts, 0)
         assert (index.scope("ham.a"), dict(index.import_names())) == (None, {})
@@ -214,27 +248,29 @@ def test_a_compiled_module_is_there_but_unknown(tmp_path: Path) -> None:
 
 
 def test_a_stub_package_is_merged_over_its_library(tmp_path: Path) -> None:
-    """``ham-stubs`` gives the types, ``ham`` the docstrings."""
+    """``ham-stubs`` gives the types, ``ham`` the file and the lines."""
     stub = module("ham", replace(function("f"), returns="str"), file=f"{ROOT}/ham-stubs/__init__.pyi")
     with opened(tmp_path) as index:
         index.replace_library(distribution(), [module("ham", function("f", "Do f."))])
         index.replace_library(distribution("types-ham"), [stub])
         found = index.scope("ham")
         assert found is not None
-        assert (found.symbols["f"].returns, found.symbols["f"].doc) == ("str", "Do f.")
+        assert (found.symbols["f"].returns, found.file) == ("str", f"{ROOT}/ham.py")
 
 
 def test_files_are_replaced_one_by_one(tmp_path: Path) -> None:
     """What a project's other files gave stays."""
     with opened(tmp_path) as index:
         first, second = module("ham.a", function("f")), module("ham.b", function("g"))
-        index.replace_library(distribution(), [first, second])
+        both = {scope.file: packs_of([encode_scope(scope)]) for scope in (first, second)}
+        index.replace_files(distribution(), [], both, {first.file: "1:1", second.file: ""})
         renamed = module("ham.a", function("renamed"))
-        index.replace_files(distribution(), [first.file], [encode_scope(renamed)], {first.file: "1:2"})
-        assert index.scope("ham.a") == renamed
-        assert index.scope("ham.b") == second
+        index.replace_files(distribution(), [first.file], {first.file: packs_of([encode_scope(renamed)])}, {first.file: "1:2"})
+        assert index.scope("ham.a") == undocumented(renamed)
+        assert index.scope("ham.b") == undocumented(second)
         assert index.files("ham") == {first.file: "1:2", second.file: ""}
-        index.replace_files(distribution(), [first.file], [], {})
+        assert [h.qualified for h in search(index, "renamed")] == ["ham.a.renamed"]
+        index.replace_files(distribution(), [first.file], {}, {})
         assert (index.scope("ham.a"), index.submodules("ham")) == (None, ("ham.b",))
 
 
