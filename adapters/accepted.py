@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from octod.core.errors import OctodError
 from octod.core.paths import Paths, private_folder
@@ -188,7 +189,7 @@ class Accepted:
             raise
         return connection
 
-    def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
         """What there is; a table that cannot be read counts as empty."""
         assert self._connection is not None
         try:

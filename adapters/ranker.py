@@ -188,7 +188,7 @@ def _fixed(members: Sequence[Member]) -> _Fixed:
     return _Fixed({m.symbol.name: row for row, m in enumerate(members)}, table, by_word, Returning(members))
 
 
-def _column(rows: Mapping[str, int], counts: Mapping[str, int], length: int) -> Matrix:
+def _column(rows: Mapping[str, int], counts: Mapping[str, float], length: int) -> Matrix:
     """The counts as a column; names that are no members are left out."""
     column = np.zeros(length)
     for name, count in counts.items():

@@ -26,7 +26,7 @@ from octod.indexer.scope import Receiver, features_at, history_at, module_of, re
 from octod.indexer.store import Index
 from octod.indexer.usage import ReceiverUsage, decode
 
-__all__ = ["Place", "Usages", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line", "words_around"]
+__all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
@@ -142,24 +142,14 @@ class Usages:
 def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
     """What speaks for one member or another at a place."""
     usages.refresh()
-    receiver = place.receiver
-    keys = place.keys
-    found = [u for u in map(usages.of, keys) if u is not None]
-    bases: list[ReceiverUsage] = found[1:]
-    if place.first is not None:
-        own = place.first
-        above = mro(receiver.source, own.qualified)[1 : _MOST_BASES + 1]
-        more = [TypeRef(b, own.instance) for b in above]
-        if not own.instance and not receiver.module:
-            more.insert(0, TypeRef(own.qualified, True))
-        bases += [u for u in (usages.of(usage_key(t)) for t in more) if u is not None]
-    history = history_at(index, place.cursor, receiver, place.module, place.package)
-    cursor, document = place.cursor, place.document
+    usage, bases = counts_at(usages, place)
+    cursor, document, keys = place.cursor, place.document, place.keys
+    history = history_at(index, cursor, place.receiver, place.module, place.package)
     project = project_name(Path(document.root)) if document.root else ""
     repository = usages.of(project_key(project, keys[0])) if project and keys else None
     return Evidence(
-        found[0] if found else None,
-        tuple(bases),
+        usage,
+        bases,
         features_at(cursor),
         history.here,
         history.same_type,
@@ -169,6 +159,19 @@ def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
         around=words_around(cursor.text[max(0, cursor.receiver_start - _AROUND) : cursor.receiver_start]),
         expected=expected_at(index, cursor, place.module, place.package),
     )
+
+
+def counts_at(usages: Usages, place: Place) -> tuple[ReceiverUsage | None, tuple[ReceiverUsage, ...]]:
+    """(usage of the receiver, usage of its other types and of their bases)."""
+    found = [u for u in map(usages.of, place.keys) if u is not None]
+    more: list[TypeRef] = []
+    if (own := place.first) is not None:
+        above = mro(place.receiver.source, own.qualified)[1 : _MOST_BASES + 1]
+        more = [TypeRef(base, own.instance) for base in above]
+        if not own.instance and not place.receiver.module:
+            more.insert(0, TypeRef(own.qualified, True))
+    bases = [u for u in (usages.of(usage_key(t)) for t in more) if u is not None]
+    return (found[0] if found else None), (*found[1:], *bases)
 
 
 def words_around(text: str) -> Counter[str]:

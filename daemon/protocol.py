@@ -49,15 +49,15 @@ class Document:
         uri, version, text = data.get("uri"), data.get("version"), data.get("text")
         if not isinstance(uri, str) or type(version) is not int or not isinstance(text, str | None):
             raise UsageError("a document needs a uri, a version and a text or null")
-        rest = [data.get(key) for key in ("path", "environment", "root")]
-        if not all(isinstance(value, str | None) for value in rest):
+        path, environment, root = (data.get(key) for key in ("path", "environment", "root"))
+        if not all(isinstance(value, str | None) for value in (path, environment, root)):
             raise UsageError("path, environment and root of a document are strings or null")
         if text is None:
             before = known.get(uri)
             if before is None or before.version != version:
                 return None
             text = before.text
-        return cls(uri, version, text, *rest, typed=data.get("typed") is True)
+        return cls(uri, version, text, path, environment, root, typed=data.get("typed") is True)
 
 
 class Service(Protocol):

@@ -366,7 +366,7 @@ def _packed(entry: Entry) -> list[Any]:
 
 
 def _unpacked(row: list[Any]) -> Entry:
-    kind, rows, deprecated, flags, definition, owners, externals, renames, same = (*row, *(None,) * (9 - len(row)))
+    kind, rows, deprecated, flags, definition, owners, externals, renames, same = row + [None] * (9 - len(row))
     parameters = None if rows is None else tuple(
         Parameter(r[0], _PARAMETERS[r[1]], r[2] if len(r) > 2 else None) for r in rows
     )  # fmt: skip

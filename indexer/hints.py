@@ -151,7 +151,7 @@ def _warned(node: ast.FunctionDef | ast.AsyncFunctionDef, qualified: str, names:
             for call in (c for inner in statement.body for c in _warnings(inner)):
                 for new in successors_in(" ".join(_strings(call))):
                     if new in names and new not in asked and len(asked) == 1:
-                        hints.renames.setdefault(qualified, {}).setdefault(*asked, new)
+                        hints.renames.setdefault(qualified, {}).setdefault(asked.pop(), new)
         elif isinstance(statement, ast.Expr):
             for call in _warnings(statement):
                 hints.texts.setdefault(qualified, " ".join(_strings(call)))

@@ -9,7 +9,16 @@ from octod.core.symbols import LibraryId, Member, Scope, Symbol
 from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parse import parse_expression
 from octod.indexer.reading import dotted as plainly_dotted
-from octod.indexer.sources import LayeredSource, ScopeSource, Target, TypeRef, layer, memo_of, refresh, scope_of
+from octod.indexer.sources import (
+    LayeredSource,
+    ScopeSource,
+    Target,
+    TypeRef,
+    layer,
+    memo_of,
+    refresh,
+    scope_of,
+)
 
 __all__ = [
     "LayeredSource",

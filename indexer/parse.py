@@ -10,8 +10,6 @@ name put at the cursor.
 from __future__ import annotations
 
 import ast
-import gc
-import re
 import warnings
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -19,16 +17,13 @@ from functools import lru_cache
 from typing import Any
 
 from octod.indexer.blocks import LARGEST, spans_of
-from octod.indexer.newer import rewritten
+from octod.indexer.mending import MARK, mended, statements
 from octod.indexer.tokens import EnclosingCall, Scan, scan
 
 __all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
 
-MARK = "__octod_cursor__"
-
 _REMEMBERED = 3_000_000  # characters of blocks that are kept
 _TREES = 400_000  # characters of those whose trees are kept; a tree takes some 100 times its text
-_MENDS = 8
 
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _COMPOUND = frozenset({"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "def", "class", "match", "case"})
@@ -61,7 +56,7 @@ class Parsed:
         """The statements."""
         global _grown
         if self._body is None:
-            self._body = _mended(self.text)
+            self._body = mended(self.text)
             _trees.append(self)
             _grown += len(self.text)
             while _grown > _TREES and len(_trees) > 1:
@@ -166,7 +161,7 @@ def parse_file(text: str) -> tuple[Tree | None, str]:
         return None, f"larger than {LARGEST} characters"
     plain = _plain_line_ends(text)
     try:
-        body = _statements(plain)
+        body = statements(plain)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return None, f"does not parse: {error}"
     return Tree((Block(Parsed(plain, body), 0),)), ""
@@ -219,27 +214,9 @@ def _parse(text: str) -> Parsed:
     return _remember(Parsed(text))
 
 
-def _statements(text: str) -> list[ast.stmt]:
-    # A tree is many new objects without cycles: looking for garbage meanwhile can take longer than parsing.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return ast.parse(text).body
-            except SyntaxError:
-                if (older := rewritten(text)) == text:
-                    raise
-                return ast.parse(older).body
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def _parses(text: str) -> bool:
     try:
-        _statements(text)
+        statements(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
@@ -251,59 +228,9 @@ def _try(text: str) -> Parsed | None:
         _memory.move_to_end(text)
         return known
     try:
-        return _remember(Parsed(text, _statements(text)))
+        return _remember(Parsed(text, statements(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def _mended(text: str) -> list[ast.stmt]:
-    """The statements of ``text`` after taking out at most ``_MENDS`` offending lines."""
-    if len(text) > LARGEST:
-        return []
-    lines = text.split("\n")
-    for _ in range(_MENDS):
-        try:
-            return _statements("\n".join(lines))
-        except SyntaxError as error:
-            if not _mend_line(lines, error):
-                return []
-        except (ValueError, RecursionError, MemoryError):
-            return []
-    return []
-
-
-def _mend_line(lines: list[str], error: SyntaxError) -> bool:
-    """Make the line that ``error`` names harmless; False when there is nothing more to do."""
-    at = (error.lineno or 0) - 1
-    missing = re.match(r"expected an indented block after .* on line (\d+)", error.msg or "")
-    if missing:
-        header = int(missing[1]) - 1
-        if 0 <= header < len(lines) and not lines[header].rstrip().endswith(" pass"):
-            lines[header] = lines[header].rstrip() + " pass"
-            return True
-    if "expected 'except' or 'finally'" in (error.msg or "") and 0 < at <= len(lines):
-        indent = _open_try(lines, min(at, len(lines)))
-        if indent is not None:
-            lines[at - 1] += f"\n{indent}finally: pass" if lines[at - 1].strip() else f"{indent}finally: pass"
-            return True
-    at = min(at, len(lines) - 1)
-    while at >= 0 and (not lines[at].strip() or MARK in lines[at]):
-        at -= 1
-    if at < 0:
-        return False
-    line = lines[at]
-    indent = line[: len(line) - len(line.lstrip())]
-    harmless = f"{indent}if 1:" if line.rstrip().endswith(":") else f"{indent}pass"
-    lines[at] = "" if line in (harmless, f"{indent}pass") or "indent" in (error.msg or "") else harmless
-    return True
-
-
-def _open_try(lines: list[str], before: int) -> str | None:
-    """The indentation of the nearest ``try:`` above line ``before``."""
-    for line in reversed(lines[:before]):
-        if line.strip().startswith("try:"):
-            return line[: len(line) - len(line.lstrip())]
-    return None
 
 
 # the block with the cursor -----------------------------------------------------------------------------------------
@@ -337,7 +264,7 @@ def _parse_current(text: str, found: Scan, start: int, end: int, offset: int, pr
     known = _memory.get("\0" + cut)  # a mended text is remembered apart from one that parses
     if known is not None:
         return known
-    body = _mended(cut) or _mended(_complete(text, found, False)) or _statements(MARK)
+    body = mended(cut) or mended(_complete(text, found, False)) or statements(MARK)
     parsed = Parsed("\0" + cut, body)
     return _remember(parsed)
 

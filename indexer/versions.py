@@ -57,9 +57,9 @@ def find_version(
     if "/" in wanted or wanted.startswith(("~", ".")):
         raise UsageError(f"{path} does not exist", "name an environment's folder, a site-packages or a wheel")
     known = history.versions(name)
-    for api in known:
-        if api.library.version == wanted:
-            return api
+    for kept in known:
+        if kept.library.version == wanted:
+            return kept
     here = _distribution(name, environment)
     if here is not None and here.library.version == wanted:
         return _installed(name, environment, history, indexes, processes)

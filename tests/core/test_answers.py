@@ -6,7 +6,17 @@ import json
 from dataclasses import asdict
 
 import pytest
-from octod.core.answers import AdapterUse, Edit, Ghost, Hover, Menu, MenuItem, SignatureHelp, from_json, to_json
+from octod.core.answers import (
+    AdapterUse,
+    Edit,
+    Ghost,
+    Hover,
+    Menu,
+    MenuItem,
+    SignatureHelp,
+    from_json,
+    to_json,
+)
 
 ANSWERS = [
     Menu((MenuItem("get", "function", "m.get", "(url)", "m", True, 0.5),), 3, "m", adapters=(AdapterUse("a", 0.5),)),

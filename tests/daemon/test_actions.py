@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from octod.core.paths import Paths
 from octod.core.settings import Settings
 from octod.daemon.protocol import Document
 from octod.daemon.service import OctodService
+from octod.indexer.environment import Distribution, standard_library
 
 from tests.daemon.installed import Installed
 
@@ -118,6 +120,21 @@ class Session:
         """Stop the service and its loop."""
         self.run(self.service.stop())
         self.runner.close()
+
+
+def few_standard_modules(python: str | None = None) -> Distribution:
+    """Two modules stand for the standard library, so that a build takes a moment."""
+    whole = standard_library(python)
+    files = tuple(f for f in whole.files if whole.module(f) in ("builtins", "warnings"))
+    return replace(whole, files=files, import_names=("builtins", "warnings"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_standard_library() -> Iterator[None]:
+    """In every build of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("octod.indexer.build.standard_library", few_standard_modules)
+        yield
 
 
 @pytest.fixture(scope="module")
