@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from octod.core.answers import Edit, Fix, Fixes
 from octod.core.paths import Paths
@@ -19,12 +18,12 @@ from octod.daemon.context import Place, place_at
 from octod.daemon.protocol import Document
 from octod.daemon.workspaces import Workspace
 from octod.indexer.api import Api, Entry, IndexSurface
+from octod.indexer.environment import Environment, distributions
 from octod.indexer.extract import LARGEST_FILE
 from octod.indexer.hints import removal_notes
 from octod.indexer.history import History
 from octod.indexer.lookup import members, mro, resolve
 from octod.indexer.scope import callees_at
-from octod.indexer.sites import module_of
 from octod.indexer.store import Index
 from octod.indexer.successor import accepted, keyword_successor, successor
 from octod.indexer.work import read_source
@@ -83,7 +82,7 @@ class Past:
         if known is None or known[0] != stamp or known[1].done() and (known[1].cancelled() or known[1].exception()):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            work = asyncio.to_thread(evidence_of, workspace.path, self._history, library)
+            work = asyncio.to_thread(evidence_of, workspace.environment, self._history, library)
             known = self._known[library] = stamp, asyncio.create_task(work)
         return await asyncio.shield(known[1])
 
@@ -109,16 +108,16 @@ def gone_in(index: Index, document: Document, start: int, end: int) -> list[Gone
     return found
 
 
-def evidence_of(index: Path, history: History, library: LibraryId) -> Evidence:
+def evidence_of(environment: Environment, history: History, library: LibraryId) -> Evidence:
     """What there is to know of a library's past; reads files, so not for the thread that answers."""
     older = tuple(api for api in history.versions(library.distribution) if api.library.version != library.version)
     notes: dict[str, str] = {}
-    with Index.open_snapshot(index) as opened:
-        telling = [path for path in opened.files(library.distribution) if _TELLING.search(path)]
-    for path in telling[:_MOST_FILES]:
-        text, _ = read_source(Path(path), LARGEST_FILE)
-        if text is not None:
-            notes |= removal_notes(module_of(path)[0], text)[0]
+    every, _ = distributions(environment)
+    for distribution in (d for d in every if d.library == library):
+        for path in [f for f in distribution.files if _TELLING.search(f.as_posix())][:_MOST_FILES]:
+            text, _ = read_source(path, LARGEST_FILE)
+            if text is not None and (module := distribution.module(path)) is not None:
+                notes |= removal_notes(module, text)[0]
     return Evidence(older, notes)
 
 

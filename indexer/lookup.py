@@ -21,21 +21,9 @@ from octod.indexer.sources import (
 )
 
 __all__ = [
-    "LayeredSource",
-    "ScopeSource",
-    "Target",
-    "TypeRef",
-    "bases",
-    "dotted",
-    "find_member",
-    "find_name",
-    "members",
-    "memo_of",
-    "mro",
-    "refresh",
-    "resolve",
-    "scope_of",
-]
+    "LayeredSource", "ScopeSource", "Target", "TypeRef", "bases", "dotted", "find_member", "find_name", "members", "memo_of", "mro",
+    "refresh", "resolve", "scope_of",
+]  # fmt: skip
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
 _LONGEST_MRO = 120

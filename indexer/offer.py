@@ -24,8 +24,11 @@ _OF_CLASSES = ("__name__", "__qualname__", "__bases__", "__mro__", "__subclasses
 _OF_MODULES = ("__name__", "__doc__", "__dict__", "__package__", "__spec__", "__file__")
 _VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 
-# numpy's stubs list the extended precision types of every platform; 64-bit ones have no 96-bit float.
-_OTHER_PLATFORMS = frozenset({"float96", "complex192"} if sys.maxsize > 2**32 else {"float128", "complex256"})
+# numpy's stubs list the extended precision types of every platform; 64-bit ones have no 96-bit float, and none has the others.
+_OTHER_PLATFORMS = frozenset(
+    ["uint128", "uint256", "int128", "int256", "float80", "float256", "complex160", "complex512"]
+    + (["float96", "complex192"] if sys.maxsize > 2**32 else ["float128", "complex256"])
+)
 
 
 def offered(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:

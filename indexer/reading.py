@@ -11,6 +11,8 @@ __all__ = ["Reading", "alternatives", "doc_of", "dotted", "for_checkers", "liter
 LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
 LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
 
+# What is raised for something that is not there, or everything.
+_ABSENCE = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "NameError", "Exception", "BaseException"})
 _LITERALS: dict[type, str] = {
     ast.List: "list", ast.ListComp: "list", ast.Dict: "dict", ast.DictComp: "dict", ast.Set: "set",
     ast.SetComp: "set", ast.Tuple: "tuple", ast.JoinedStr: "str", ast.Compare: "bool",
@@ -154,14 +156,20 @@ def alternatives(reading: Reading, node: ast.stmt) -> list[tuple[list[ast.stmt],
         return [(node.body, False), (node.orelse, True)]
     if isinstance(node, (ast.Try, ast.TryStar)):
         blocks = [(node.body, False), (node.orelse, False)]
-        # a handler that raises leaves nothing behind for who imports the module
-        blocks += [(h.body, True) for h in node.handlers if not isinstance(h.body[-1], ast.Raise)]
+        # a handler that raises leaves nothing behind for who imports the module; of the others only those are usual
+        # that stand in for what is not installed: a name bound by another one alone may never be there
+        blocks += [(h.body, True) for h in node.handlers if not isinstance(h.body[-1], ast.Raise) and _stands_in(h)]
         return [*blocks, (node.finalbody, False)]
     if isinstance(node, (ast.With, ast.AsyncWith)):
         return [(node.body, False)]
     if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
         return [(node.body, True), (node.orelse, True)]
     return None
+
+
+def _stands_in(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or not isinstance(kind, ast.Name) or kind.id in _ABSENCE for kind in kinds)
 
 
 def dotted(node: ast.expr) -> str | None:

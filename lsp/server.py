@@ -298,7 +298,7 @@ class Server:
             return
         if (older := self._warming.pop(snapshot.uri, None)) is not None:
             older.cancel()
-        task = self._warming[snapshot.uri] = asyncio.create_task(self._try(self._prepare(snapshot)))
+        task = self._warming[snapshot.uri] = asyncio.create_task(self._prepare(snapshot))
 
         def ended(done: asyncio.Task[None]) -> None:
             if self._warming.get(snapshot.uri) is done:
@@ -310,7 +310,7 @@ class Server:
         await self._settled.wait()
         whole = self._notebooks.whole(snapshot)
         question = {"offset": snapshot.cursor + whole.shift}
-        await self._link.ask("warm", question, _WARM, self._document(snapshot, whole))
+        await self._try(self._link.ask("warm", question, _WARM, self._document(snapshot, whole)))
 
     def _told(self, method: str, params: Json) -> None:
         if method == "progress":
