@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from octod.core.symbols import LibraryId, Scope, Symbol
 from octod.indexer.database import key_of
 from octod.indexer.packs import MOST_SCOPES
 from octod.indexer.rows import StoredSymbols
+from octod.indexer.sources import memo_of, refresh
 from octod.indexer.store import Index
 from octod.indexer.words import (
     DESCRIBED,
@@ -88,7 +89,7 @@ def _candidates(index: Index, asked: list[str], limit: int) -> list[tuple[Scope,
         for owner, found, data in index.postings(start):
             worth = 1.0 if found in (word, start) else _BEGUN / _EXACT
             named.setdefault(owner, []).append((number, worth, data))
-    starts = {owner: _starts(data) for owner, found, data in index.postings("", "\0") if owner in named}
+    starts = _starts(index)
     scored: list[tuple[float, int, int]] = []
     for owner, rows in named.items():
         if len({number for number, _, _ in rows}) == len(asked):
@@ -106,9 +107,14 @@ def _candidates(index: Index, asked: list[str], limit: int) -> list[tuple[Scope,
     return made
 
 
-def _starts(data: bytes) -> dict[int, list[int]]:
-    """Pack -> the slots of its scopes."""
-    return dict(numbers(data))
+def _starts(index: Index) -> dict[int, dict[int, list[int]]]:
+    """Owner -> pack -> the slots of its scopes."""
+    refresh(index)
+    known = memo_of(index).other
+    if "starts" not in known:
+        known["starts"] = {owner: dict(numbers(data)) for owner, _, data in index.postings("", "\0")}
+    found: dict[int, dict[int, list[int]]] = known["starts"]
+    return found
 
 
 def _scored(
@@ -125,11 +131,11 @@ def _scored(
         described, named = _DESCRIBED * worth, _EXACT * worth
         for pack, found in numbers(data):
             base = pack * SLOTS
-            own = set(starts.get(pack, ()))
+            own = starts[pack]
             for one in found:
                 slot, marks = one >> 4, one & 15
                 number = base + slot
-                if slot in own:
+                if not slot or own[bisect_left(own, slot) % len(own)] == slot:  # the scope itself
                     of_scopes[number] = max(of_scopes.get(number, 0.0), _AROUND * worth)
                     if marks & TOP:
                         library[word] = max(library[word], _LIBRARY * worth)
