@@ -209,8 +209,8 @@ def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.ex
         if written is None:
             continue
         node = written
-        if isinstance(node, ast.Call):  # six.with_metaclass(Meta, Base) and its like
-            nodes = list(node.args)
+        if isinstance(node, ast.Call):  # six.with_metaclass(Meta, Base) and its like: the first makes classes and is no base
+            nodes = list(node.args[dotted(node.func).endswith("with_metaclass") :])
         else:
             nodes = [node]
         for part in nodes:
