@@ -36,7 +36,7 @@ LINE_EVERY = 2.0
 env_option = click.option(
     "--env",
     metavar="ENV",
-    help="Environment: a folder, an interpreter or a site-packages (default: .venv or venv here or above, the active "
+    help="Environment: a folder, an interpreter or a site-packages (default: the project's own, else the active "
     "one, else octod's own).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
