@@ -41,8 +41,9 @@ ODD = ["\0", "\u2028", "\f", "\r", "\r\n", "\U0001d4b3", "e\u0301", "\t", "\ud7f
 class Fuzz:
     """One session; ``faults`` are (what, where) as text, ``took`` the milliseconds by method."""
 
-    def __init__(self, session: lsp_eval.Session, root: Path, draw: random.Random, slack: float) -> None:
-        self.session, self.root, self.draw, self.slack = session, root, draw, slack
+    def __init__(self, session: lsp_eval.Session, root: Path, draw: random.Random, slack: float, log: Path) -> None:
+        self.session, self.root, self.draw, self.slack, self.log = session, root, draw, slack, log
+        self.read = log.stat().st_size if log.exists() else 0
         self.took: dict[str, list[float]] = collections.defaultdict(list)
         self.answered: collections.Counter[str] = collections.Counter()
         self.faults: list[Row] = []
@@ -131,6 +132,18 @@ class Fuzz:
         self.ask("textDocument/codeAction", {
             "textDocument": here["textDocument"], "range": span, "context": {"diagnostics": self.draw.choice([[], [problem]])}})
 
+        self.look()
+
+    def look(self) -> None:
+        """What the daemon's log tells since the last look."""
+        size = self.log.stat().st_size if self.log.exists() else 0
+        if size > self.read:
+            with self.log.open("rb") as stream:
+                stream.seek(self.read)
+                for what in tracebacks(stream.read().decode(errors="replace")):
+                    self.fault(what)
+        self.read = size
+
     def _fits(self, item: Row, position: Row) -> bool:
         edit = item.get("textEdit")
         if not isinstance(item.get("label"), str) or not item["label"]:
@@ -211,11 +224,14 @@ def position_of(text: str, offset: int) -> Row:
 
 
 def tracebacks(text: str) -> list[str]:
-    """The last lines of every traceback in a log."""
+    """Every traceback in a log with the line before it, and every error without one."""
     found, lines = [], text.splitlines()
     for number, line in enumerate(lines):
-        if line.startswith("Traceback") or " ERROR " in line:
-            found.append("\n".join(lines[number : number + 40]))
+        if line.startswith("Traceback"):
+            end = next((n for n in range(number + 1, len(lines)) if not lines[n].startswith((" ", "\t"))), number)
+            found.append("\n".join(lines[max(number - 1, 0) : end + 1]))
+        elif " ERROR " in line and not (number + 1 < len(lines) and lines[number + 1].startswith("Traceback")):
+            found.append(line)
     return found
 
 
@@ -235,7 +251,6 @@ def main() -> int:
     from octod.core.paths import Paths
 
     options.env, log = options.env.resolve(), Paths.of(os.environ).log
-    known = log.stat().st_size if log.exists() else 0
     draw = random.Random(options.seed)
     files = sorted((options.files or options.env).resolve().rglob("*.py"))
     files = [f for f in files if 0 < f.stat().st_size < 400_000]
@@ -246,7 +261,7 @@ def main() -> int:
         python = str(options.env / "bin" / "python")
         given = argparse.Namespace(command=shlex.split(options.server), log=root / "stderr.txt", root=root, python=python,
                                    warm=3, settle=0, timeout=20.0)  # fmt: skip
-        fuzz = Fuzz(lsp_eval.Session(given), root, draw, options.slack)
+        fuzz = Fuzz(lsp_eval.Session(given), root, draw, options.slack, log)
         warm_up(fuzz, files[0])
         until, opened = time.monotonic() + options.seconds, 0
         for path in files[: options.most]:
@@ -255,11 +270,9 @@ def main() -> int:
             fuzz.place, opened = {"seed": options.seed, "number": opened}, opened + 1
             (fuzz.notebook if draw.random() < 0.2 else fuzz.file)(path)
         fuzz.session.server.end()
-        with log.open("rb") as stream:
-            stream.seek(known if log.stat().st_size >= known else 0)
-            told = stream.read().decode(errors="replace")
-        for what in tracebacks(told) + tracebacks((root / "stderr.txt").read_text(errors="replace")):
-            fuzz.place = {}
+        fuzz.place = {}
+        fuzz.look()
+        for what in tracebacks((root / "stderr.txt").read_text(errors="replace")):
             fuzz.fault(what)
     report = fuzz.report()
     print(f"{opened} files, {sum(map(len, fuzz.took.values()))} questions, {len(fuzz.faults)} faults")

@@ -37,8 +37,8 @@ def load(qualified):
 def source_of(cls):
     """The class's source; some libraries rename ``__module__``, so its methods tell the file."""
     for part in vars(cls).values():
-        code = getattr(getattr(part, "fget", getattr(part, "__func__", part)), "__code__", None)
-        if code is not None:
+        code = getattr(inspect.unwrap(getattr(part, "fget", getattr(part, "__func__", part))), "__code__", None)
+        if code is not None and Path(code.co_filename).is_file():  # made by exec otherwise
             for node in ast.walk(ast.parse(Path(code.co_filename).read_text())):
                 if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
                     return node
@@ -109,6 +109,8 @@ def answer(asked):
     names = asked.get("names", asked.get("keywords"))
     try:
         thing = load(asked["receiver"] if "receiver" in asked else asked["callable"])
+        if "receiver" in asked and inspect.isfunction(thing):  # jedi's name of an attribute that a method assigns
+            thing = load(asked["receiver"].rpartition(".")[0])
         missing = lacking(thing, names) if "receiver" in asked else refused(thing, names)
     except BaseException as error:  # noqa: BLE001 importing runs somebody's code
         return {**asked, "error": repr(error)[:200], "missing": [], "of": 0}

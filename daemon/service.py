@@ -87,7 +87,8 @@ class OctodService:
             return None
         place, cursor = offer.place, offer.place.cursor
         start = cursor.offset - len(cursor.partial)
-        if offer.items or offer.route not in ("index", "imports"):
+        unranked = len(offer.table) != len(place.members)  # a finished menu without entries
+        if offer.items or unranked or offer.route not in ("index", "imports"):
             self._count(workspace, offer.route)
             return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began))
         if not place.members:

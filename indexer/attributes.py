@@ -9,7 +9,7 @@ from typing import Protocol
 
 from octod.indexer.annotations import arguments_of, types_of
 from octod.indexer.lookup import ScopeSource, TypeRef, find_member, memo_of, resolve
-from octod.indexer.lore import ACCESSORS, MISSING, OBJECTS, SAME_PART
+from octod.indexer.lore import ACCESSORS, MISSING, OBJECTS, SAME_PART, VALUES
 from octod.indexer.overloads import signatures
 
 __all__ = ["Bindings", "Types", "attribute", "held_by", "union"]
@@ -23,7 +23,7 @@ class Bindings(Protocol):
     """The names around an expression, and what the file itself defines.  ``calls`` remembers what calls gave."""
 
     @property
-    def calls(self) -> dict[ast.Call, Types]:
+    def calls(self) -> dict[ast.expr, Types]:
         """Results of the calls that were looked at."""
 
     def name(self, name: str) -> Types:
@@ -93,6 +93,8 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
             return (TypeRef(target.qualified, False, (), owner if _is_class(source, owner) else None),)
         if target.symbol is None or target.kind == "property":
             return ()
+        if value := VALUES.get(target.qualified):
+            return types_of(source, value, "")
         return types_of(source, target.symbol.returns, target.qualified.rpartition(".")[0], replace(owner, instance=True))
     if held_by(owner) is not None and name in SAME_PART:
         return (owner,)

@@ -96,7 +96,10 @@ def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: 
             results = bindings.inside(expression).infer(expression.body, depth)
             return tuple(TypeRef("typing.Callable", True, (t,)) for t in results[:_MOST]) or (TypeRef("typing.Callable"),)
         case ast.BinOp():
-            return _operation(source, bindings, expression, depth)
+            # its operands are asked for once an overload: a long formula would be read an exponential number of times
+            if (made := bindings.calls.get(expression)) is None and (made := _operation(source, bindings, expression, depth)):
+                bindings.calls[expression] = made
+            return made
         case ast.UnaryOp():
             if isinstance(expression.op, ast.Not):
                 return (TypeRef("builtins.bool"),)

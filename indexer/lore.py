@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-__all__ = ["ABSTRACT", "ACCESSORS", "CALLBACKS", "DELEGATES", "FIXTURES", "ITEMS", "MISSING", "MODULES", "OBJECTS", "RESULTS", "SAME", "SAME_PART", "STAND_FOR"]
+__all__ = ["ABSTRACT", "ACCESSORS", "CALLBACKS", "DELEGATES", "FIXTURES", "ITEMS", "MISSING", "MODULES", "OBJECTS", "RESULTS", "SAME", "SAME_PART", "STAND_FOR", "VALUES"]
 
 _FRAME = "pandas.core.frame.DataFrame"
 _SERIES = "pandas.core.series.Series"
@@ -72,7 +72,38 @@ ACCESSORS: dict[str, str] = {
     "matplotlib.artist.Artist.axes": _AXES,
     "flask.sansio.app.App.config": "flask.config.Config",
     "sklearn.model_selection._search.BaseSearchCV.best_estimator_": "sklearn.base.BaseEstimator",
+    # made by the class that another attribute names (flask and werkzeug 1, which have no annotations)
+    "flask.app.Flask.config": "flask.config.Config",
+    "flask.app.Flask.url_map": "werkzeug.routing.Map",
+    **{
+        f"werkzeug.wrappers.base_request.BaseRequest.{name}": f"werkzeug.datastructures.{made}"
+        for name, made in (
+            ("args", "ImmutableMultiDict"), ("form", "ImmutableMultiDict"), ("files", "ImmutableMultiDict"),
+            ("cookies", "ImmutableMultiDict"), ("values", "CombinedMultiDict"), ("headers", "EnvironHeaders"),
+        )
+    },
 }
+
+# Names of modules whose value is made in a way that says nothing of its type: what they are, as an annotation.
+VALUES: dict[str, str] = {
+    # proxies, annotated since flask 2
+    "flask.globals.request": "flask.wrappers.Request",
+    "flask.globals.session": "flask.sessions.SessionMixin",
+    "flask.globals.current_app": "flask.app.Flask",
+    "flask.globals.g": "flask.ctx._AppCtxGlobals",
+    # public_factory(Select._create, ...) of SQLAlchemy 1
+    **{
+        f"sqlalchemy.sql.expression.{name}": f"type[sqlalchemy.sql.{made}]"
+        for name, made in (
+            ("select", "selectable.Select"), ("table", "selectable.TableClause"), ("column", "elements.ColumnClause"),
+            ("text", "elements.TextClause"), ("literal_column", "elements.ColumnClause"), ("label", "elements.Label"),
+            ("case", "elements.Case"), ("cast", "elements.Cast"), ("exists", "selectable.Exists"), ("values", "selectable.Values"),
+            ("and_", "elements.BooleanClauseList"), ("or_", "elements.BooleanClauseList"), ("join", "selectable.Join"),
+            ("outerjoin", "selectable.Join"), ("union", "selectable.CompoundSelect"), ("union_all", "selectable.CompoundSelect"),
+            ("insert", "dml.Insert"), ("update", "dml.Update"), ("delete", "dml.Delete"), ("bindparam", "elements.BindParameter"),
+        )
+    },
+}  # fmt: skip
 
 # Results that are declared as Any or not at all; each is the type in nearly all calls.  ``[X]`` marks an array of X.
 RESULTS: dict[str, tuple[str, ...]] = {
@@ -83,6 +114,8 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "sklearn.utils.validation.check_random_state": ("numpy.random.mtrand.RandomState",),
     "matplotlib.pyplot.subplots": ("matplotlib.figure.Figure", f"[{_AXES}]"),
     "matplotlib.figure.FigureBase.subplots": (f"[{_AXES}]",),
+    "sqlalchemy.engine.create.create_engine": ("sqlalchemy.engine.base.Engine",),  # 1.4 has no annotations
+    "flask.app.Flask.test_client": ("flask.testing.FlaskClient",),  # likewise 1.1
 }
 
 # Functions that give back what they were given (a copy of it), without saying so.

@@ -12,6 +12,7 @@ from octod.indexer.bindings import table_of
 from octod.indexer.frames import LATER, STARRED, Binding, Frame, Table, Use, choose, names_of
 from octod.indexer.iteration import as_tuple, elements, entered
 from octod.indexer.lookup import ScopeSource, Target, TypeRef, mro, resolve
+from octod.indexer.lore import VALUES
 from octod.indexer.narrowing import filled, is_empty, narrowed
 from octod.indexer.parse import Tree
 from octod.indexer.place import Place
@@ -30,7 +31,7 @@ class View:
         self.last = len(tree.blocks) - 1
         self._types: dict[Binding, Types] = {}
         self.calls: dict[Frame, Types] = {}
-        self.results: dict[ast.Call, Types] = {}
+        self.results: dict[ast.expr, Types] = {}
         self._blocks: dict[str, list[int]] | None = None
         self._orders: dict[str, tuple[str, ...]] = {}
         self._frames: dict[str, list[tuple[Frame, int]]] = {}
@@ -300,6 +301,8 @@ class View:
             return (TypeRef(target.qualified, False),)
         if target.symbol is None:
             return ()
+        if value := VALUES.get(target.qualified):
+            return types_of(self.source, value, "")
         return types_of(self.source, target.symbol.returns, target.qualified.rpartition(".")[0])
 
     def class_bases(self, frame: Frame, block: int) -> Types:

@@ -33,7 +33,7 @@ class Place:
         return self.view.name(name, self.block, self.use)
 
     @property
-    def calls(self) -> dict[ast.Call, Types]:
+    def calls(self) -> dict[ast.expr, Types]:
         """Results of the file's calls."""
         return self.view.results
 

@@ -79,6 +79,12 @@ def test_module_receiver_lists_its_public_functions(session: Session) -> None:
     assert {"shop"} == {item.library for item in menu.items if item.name == "open_basket"}
 
 
+def test_an_import_of_what_has_no_submodules_offers_nothing(session: Session) -> None:
+    """The members of a plain module are no modules: the menu is empty, and not an error."""
+    menu = check_menu(session, "import csv.$0")
+    assert ([], "imports") == (names(menu), menu.route if menu else None)
+
+
 def test_instance_receiver_is_found_through_the_return_type(session: Session) -> None:
     """A name bound to a call's result offers the methods of the annotated class, private ones last."""
     menu = check_menu(session, "from shop import open_basket\nb = open_basket('me')\nb.$0")
