@@ -97,7 +97,9 @@ def infer(source: ScopeSource, bindings: Bindings, expression: ast.expr, depth: 
             return tuple(TypeRef("typing.Callable", True, (t,)) for t in results[:_MOST]) or (TypeRef("typing.Callable"),)
         case ast.BinOp():
             # its operands are asked for once an overload: a long formula would be read an exponential number of times
-            if (made := bindings.calls.get(expression)) is None and (made := _operation(source, bindings, expression, depth)):
+            made = bindings.calls.get(expression)
+            if made is None:
+                made = _operation(source, bindings, expression, depth)
                 bindings.calls[expression] = made
             return made
         case ast.UnaryOp():
