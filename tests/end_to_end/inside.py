@@ -17,11 +17,16 @@ __all__ = ["document", "serving", "wait_for"]
 
 
 @asynccontextmanager
-async def serving(house: House, engine: Engine | None) -> AsyncIterator[OctodService]:
-    """A service that has looked at the environment, stopped at the end."""
-    service = OctodService(house.paths, Settings(), engine, None)
+async def serving(
+    house: House, engine: Engine | None, settings: Settings | None = None
+) -> AsyncIterator[OctodService]:
+    """A service that has looked at the environment and whose engine is up, stopped at the end."""
+    service = OctodService(house.paths, settings or Settings(), engine, None)
     try:
         await service.index(house.environment.python, False)
+        async with asyncio.timeout(30):
+            while engine is not None and not (await service.status())["model"]["ready"]:
+                await asyncio.sleep(0.01)
         yield service
     finally:
         await service.stop()

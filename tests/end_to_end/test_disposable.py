@@ -71,6 +71,6 @@ def test_an_index_damaged_before_the_start_is_built_again(house: House, harm: Ca
         finally:
             await service.stop()
 
-    assert {"open_basket", "list_shops", "Basket", "more"} == set(asyncio.run(run()))
+    assert {"open_basket", "list_shops", "Basket", "more"} == {name for name in asyncio.run(run()) if not name.startswith("__")}
     assert any("is built again" in text for text in said)
     assert registry == house.paths.registry.read_bytes()

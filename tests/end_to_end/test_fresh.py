@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from octod.core.settings import Settings
 from octod.daemon.client import Client
 from octod.daemon.engines.fake import FakeEngine
 from octod.daemon.engines.protocol import Ending, Mixture, Prompt
@@ -50,7 +51,7 @@ def test_a_newer_version_and_a_cancel_stop_the_engine_within_50_ms(house: House)
     async def run() -> list[float]:
         held = hold(house.paths)
         assert held is not None
-        async with serving(house, engine) as service:
+        async with serving(house, engine, Settings(menu_model_ms=10_000)) as service:  # the engine is waited for
 
             async def make() -> OctodService:
                 return service

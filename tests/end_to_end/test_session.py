@@ -30,8 +30,8 @@ class Day:
         self.editor: LspClient = self.house.editor()
 
     def menu(self, source: str) -> list[str]:
-        """The menu's labels at ``$0``."""
-        return self.house.menu(self.editor, source)
+        """The menu's labels at ``$0``, without ``__name__`` and what else every module has."""
+        return [label for label in self.house.menu(self.editor, source) if not label.startswith("__")]
 
     def messages(self) -> list[str]:
         """What the editor's log shows so far."""
