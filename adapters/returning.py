@@ -27,7 +27,7 @@ Rows = npt.NDArray[np.intp]
 Matrix = npt.NDArray[np.float64]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2048)
 def words_of(name: str) -> tuple[str, ...]:
     """The words of an identifier, in lower case, each once."""
     return tuple(dict.fromkeys(word.lower() for word in _WORD.findall(name)))

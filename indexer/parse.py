@@ -167,7 +167,7 @@ def parse_file(text: str) -> tuple[Tree | None, str]:
     return Tree((Block(Parsed(plain, body), 0),)), ""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def parse_expression(source: str) -> ast.expr | None:
     """The expression that ``source`` is, or None."""
     if len(source) > 20_000 or "\0" in source:

@@ -6,6 +6,7 @@ calling process, in a spawned one and in a test.
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib
 import io
@@ -13,6 +14,7 @@ import os
 import stat
 import sysconfig
 import tokenize
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -194,6 +196,10 @@ def _rows(task: Task, stamps: dict[str, str], problems: list[str]) -> Iterator[R
                 scopes.append(made)
         if len(scopes) == 2:
             merged = merge_stub(scopes[0], scopes[1])
+            # what the module takes back is gone, whatever its stub says: numpy 1 with Arrayterator
+            gone = set() if module.docs_only else _deleted(text or "") - set(scopes[1][0].symbols)
+            if gone & set(merged[0].symbols):
+                merged[0] = replace(merged[0], symbols={n: s for n, s in merged[0].symbols.items() if n not in gone})
             if module.docs_only:
                 # What only this interpreter's source has need not exist in the environment's Python.
                 own = {s.qualified: s for s in scopes[0]}
@@ -206,6 +212,26 @@ def _rows(task: Task, stamps: dict[str, str], problems: list[str]) -> Iterator[R
             text, _ = read_source(module.added, LARGEST_FILE)
             merged = with_added_docs(merged, added_docs(text or ""))  # for search
         yield from map(encode_scope, merged)
+
+
+def _deleted(text: str) -> set[str]:
+    """The names that a module deletes when it is imported."""
+    if "del " not in text:
+        return set()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            blocks = [ast.parse(text).body]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    found: set[str] = set()
+    while blocks:
+        for node in blocks.pop():
+            if isinstance(node, ast.Delete):
+                found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            elif isinstance(node, (ast.If, ast.Try, ast.With)):
+                blocks += [node.body, getattr(node, "orelse", []), getattr(node, "finalbody", [])]
+    return found
 
 
 def mine(task: MineTask) -> dict[str, bytes]:
