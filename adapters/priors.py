@@ -15,13 +15,13 @@ import json
 import zlib
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from octod.core.errors import OctodError
-from octod.indexer.usage import ReceiverUsage
+from octod.indexer.usage import Paired, ReceiverUsage
 
 __all__ = ["Priors", "usual_aliases", "with_prior", "write"]
 
@@ -93,7 +93,7 @@ def with_prior(local: ReceiverUsage | None, prior: ReceiverUsage | None) -> Rece
     return ReceiverUsage(
         local.calls + prior.calls,
         _sum(local.members, prior.members),
-        {f: _sum(local.features.get(f, {}), prior.features.get(f, {})) for f in {**prior.features, **local.features}},
+        _Sums(local.features, prior.features),
         local.arguments,
         {m: _sum(local.keywords.get(m, {}), prior.keywords.get(m, {})) for m in {**prior.keywords, **local.keywords}},
     )
@@ -137,10 +137,28 @@ def _decoded(row: list[Any]) -> ReceiverUsage:
     return ReceiverUsage(
         calls,
         dict(zip(names, counts, strict=True)),
-        {f: {names[m]: n for m, n in zip(flat[::2], flat[1::2], strict=True)} for f, flat in features.items()},
+        Paired(features, names),
         {},
         {names[int(m)]: counts for m, counts in keywords.items()},
     )
+
+
+class _Sums(Mapping[str, dict[str, int]]):
+    """Two tables of counts added up, feature by feature as they are asked for."""
+
+    def __init__(self, one: Mapping[str, Mapping[str, int]], other: Mapping[str, Mapping[str, int]]) -> None:
+        self._one, self._other = one, other
+
+    def __getitem__(self, feature: str) -> dict[str, int]:
+        if feature not in self._one and feature not in self._other:
+            raise KeyError(feature)
+        return _sum(self._one.get(feature, {}), self._other.get(feature, {}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._one, **self._other})
+
+    def __len__(self) -> int:
+        return len({**self._one, **self._other})
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

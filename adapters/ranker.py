@@ -72,6 +72,7 @@ class Evidence:
     ``same_type`` the members used earlier in the file on the same expression and on the same type, oldest first.
     ``names`` counts the calls of a name on any receiver, ``project`` those on this receiver in the user's repository
     (the file itself included), ``accepted`` what the user took from menus, ``around`` the words just before the cursor.
+    ``whole`` is False where there was no time for all of the file's calls.
     """
 
     usage: ReceiverUsage | None = None
@@ -84,6 +85,7 @@ class Evidence:
     accepted: Mapping[str, float] = field(default_factory=dict)
     around: Mapping[str, int] = field(default_factory=dict)
     expected: Expected = _ANYTHING
+    whole: bool = True
 
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
@@ -139,12 +140,12 @@ class Usages:
             return None
 
 
-def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
-    """What speaks for one member or another at a place."""
+def evidence_at(index: Index, usages: Usages, place: Place, patience: float = math.inf) -> Evidence:
+    """What speaks for one member or another at a place; of the file's history what ``patience`` seconds of work suffice for."""
     usages.refresh()
     usage, bases = counts_at(usages, place)
     cursor, document, keys = place.cursor, place.document, place.keys
-    history = history_at(index, cursor, place.receiver, place.module, place.package)
+    history = history_at(index, cursor, place.receiver, place.module, place.package, patience)
     project = project_name(Path(document.root)) if document.root else ""
     repository = usages.of(project_key(project, keys[0])) if project and keys else None
     return Evidence(
@@ -158,6 +159,7 @@ def evidence_at(index: Index, usages: Usages, place: Place) -> Evidence:
         accepted=usages.accepted.of(keys[0]) if usages.accepted is not None and keys else {},
         around=words_around(cursor.text[max(0, cursor.receiver_start - _AROUND) : cursor.receiver_start]),
         expected=expected_at(index, cursor, place.module, place.package),
+        whole=history.whole,
     )
 
 

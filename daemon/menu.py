@@ -14,7 +14,8 @@ from octod.daemon.jedi_worker import Completion
 
 __all__ = ["MODELLED", "SHOWN", "items", "items_of_jedi", "likeliest", "order", "with_model"]
 
-MODELLED = 32  # candidates that the language model scores; the author's member is among them in 19 of 20 menus
+MODELLED = 32  # candidates that the language model scores at most; the author's member is among them in 19 of 20 menus
+_APART = 40.0  # nats that it may put between two names
 SHOWN = 5  # signatures in the prompt
 _MODEL = FEATURES.index("model")
 _IMPOSSIBLE = -100.0  # a log-probability below that of any real name
@@ -26,10 +27,12 @@ def order(scores: Matrix) -> list[int]:
 
 
 def likeliest(place: Place, table: Matrix, ranker: Ranker) -> list[int]:
-    """Rows worth a model's opinion, the best first: those that go on from what is typed already."""
+    """Rows worth a model's opinion, the best first: those that go on from what is typed already and that it could bring to the top."""
     typed = place.cursor.partial.lower()
-    ranked = order(ranker.scores(table, modelled=False))
-    return [i for i in ranked if place.members[i].symbol.name.lower().startswith(typed)][:MODELLED]
+    scores = ranker.scores(table, modelled=False)
+    ranked = [i for i in order(scores) if place.members[i].symbol.name.lower().startswith(typed)][:MODELLED]
+    reach = float(ranker.with_model[_MODEL]) * _APART
+    return [row for place_in, row in enumerate(ranked) if place_in < SHOWN or scores[row] >= scores[ranked[0]] - reach]
 
 
 def signatures(place: Place, rows: list[int]) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from octod.indexer.store import Index
 
 __all__ = ["Around", "Offer", "offer_at"]
 
+_PATIENCE = 0.008  # seconds of work that a menu may put into what the file calls elsewhere
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -35,6 +37,7 @@ class Offer:
 
     ``route`` is None where nothing is offered at all.  Members are ``place.members`` with their feature matrix without the
     model, the rows worth its opinion, and the names ``used`` in the file; other menus are finished as ``items``.
+    ``whole`` is False where a long file was not read to its end: asked again it gets farther.
     """
 
     place: Place
@@ -45,6 +48,7 @@ class Offer:
     used: frozenset[str] = frozenset()
     items: tuple[MenuItem, ...] = ()
     incomplete: bool = False
+    whole: bool = True
 
 
 def offer_at(
@@ -58,11 +62,11 @@ def offer_at(
     if cursor.inside:
         return _finished(place, None, around)
     if cursor.receiver or part == "member":
-        evidence = evidence_at(index, usages, place)
+        evidence = evidence_at(index, usages, place, _PATIENCE)
         table = features(place.members, evidence)
         rows = menu.likeliest(place, table, ranker) if place.members else []
         used = frozenset((*evidence.here, *evidence.same_type))
-        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used)
+        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used, whole=evidence.whole)
     before = cursor.text[: cursor.offset - len(cursor.partial)].rstrip(" \t")
     if members_only or (part is None and before.endswith(".")):  # after a number's dot, or a dot after nothing
         return _finished(place, None, around)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import sys
 import time
 from collections.abc import Callable
@@ -42,18 +41,18 @@ from octod.daemon.offers import Around, Offer, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
 from octod.daemon.unimported import Unimported
+from octod.daemon.unknown import ask_jedi
 from octod.daemon.workspaces import Workspace, Workspaces
 from octod.indexer.scope import callees_at
 
 __all__ = ["OctodService", "called_signature", "make_service"]
 
-log = logging.getLogger("octod.daemon")
-
 T = TypeVar("T")
 
+_TURNS = 60  # of 10 to 20 ms, for a file to be read as a whole
 _QUIET = 0.5  # seconds that the engine's start waits for a first menu
 _LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
-_JEDI = 0.15  # seconds a menu waits for jedi; a late answer is kept for the next question
+_JEDI = 0.03  # seconds a menu waits for jedi, which is asked ahead; a late answer is there at the next key
 _JEDI_LIMIT = 30.0  # seconds for one question, its start included: importing jedi takes long on a machine that indexes
 
 
@@ -184,6 +183,12 @@ class OctodService:
         """Open the environment, load the file's adapters, and let the model read up to the current line."""
         workspace = self._workspace(document)
         offer = await self._offer(workspace, document, offset, members_only=True)
+        for _ in range(_TURNS):  # the rest of a long file, in short turns between which a menu is answered
+            if offer.whole:
+                break
+            offer = await self._offer(workspace, document, offset, members_only=True)
+        if offer.route == "index" and not offer.place.members:
+            await ask_jedi(self._jedi, workspace.environment, offer.place, 0.0)
         choice = await self._choice(document, offer.around)
         shown = menu.signatures(offer.place, offer.rows)
         if not shown and offer.place.cursor.call is not None:
@@ -327,14 +332,7 @@ class OctodService:
         if not cursor.receiver:
             self._count(workspace, "unknown")
             return Menu((), start, "", "unknown", milliseconds=_since(began))
-        line = cursor.text.count("\n", 0, start) + 1
-        column = start - (cursor.text.rfind("\n", 0, start) + 1)
-        sys_path = [str(p) for p in workspace.environment.site_packages]
-        try:
-            found = await self._jedi.complete(cursor.text, line, column, sys_path, deadline=_JEDI)
-        except OctodError as error:
-            log.info("jedi: %s", error)
-            found = ()
+        found = await ask_jedi(self._jedi, workspace.environment, place, _JEDI)
         counts: dict[str, int] = {}
         for key in place.receiver.unknown:
             usage = self._usages_of(workspace).of(key)

@@ -32,6 +32,7 @@ class View:
         self._types: dict[Binding, Types] = {}
         self.calls: dict[Frame, Types] = {}
         self.results: dict[ast.expr, Types] = {}
+        self.receivers: dict[ast.expr, Types] = {}  # of calls that the history asked about
         self._blocks: dict[str, list[int]] | None = None
         self._orders: dict[str, tuple[str, ...]] = {}
         self._frames: dict[str, list[tuple[Frame, int]]] = {}
@@ -45,6 +46,7 @@ class View:
         self._types.clear()
         self.calls.clear()
         self.results.clear()
+        self.receivers.clear()
         self._frames.clear()
 
     def lines(self, block: int) -> list[str]:

@@ -6,6 +6,8 @@ These are the questions the editor asks about a ``Cursor`` (parse.py); mining as
 from __future__ import annotations
 
 import ast
+import math
+import time
 from dataclasses import dataclass, replace
 
 from octod.core.symbols import LibraryId, Scope
@@ -70,10 +72,12 @@ class History:
     """Members called elsewhere in the file, those just before the cursor last.
 
     ``here`` on the same receiver expression, ``same_type`` on receivers of the same type (``here`` included).
+    ``whole`` says that there was time for all of it.
     """
 
     here: tuple[str, ...]
     same_type: tuple[str, ...]
+    whole: bool = True
 
 
 # the cursor --------------------------------------------------------------------------------------------------------
@@ -166,33 +170,49 @@ def features_at(cursor: Cursor) -> tuple[str, ...]:
         return ()
     trail = Trail()
     in_function = table.cursor.use.frame.kind == "function"
-    for number in range(at - 1, -1, -1) if in_function else range(at):
-        calls = table_of(blocks[number]).calls
-        for call in calls:
-            trail.note(call)
-        if in_function and calls:
-            break  # of other blocks a function sees the last call alone
-    for call in table.calls[: table.cursor_calls]:
+    root = receiver_text(table.cursor.receiver).partition(".")[0]
+    earlier: list[Call] = []
+    for number in range(at - 1, -1, -1):
+        # wanted are the last call of all and, at the module's level, the last one on the receiver: other blocks are not read
+        if earlier and (in_function or not root):
+            break
+        if earlier and root not in blocks[number].parsed.text:
+            continue
+        earlier[:0] = table_of(blocks[number]).calls
+    for call in (*earlier, *table.calls[: table.cursor_calls]):
         trail.note(call)
     return surroundings(table.cursor, trail)
 
 
 def history_at(
-    source: ScopeSource, cursor: Cursor, receiver: Receiver, module: str = "", package: bool = False
+    source: ScopeSource,
+    cursor: Cursor,
+    receiver: Receiver,
+    module: str = "",
+    package: bool = False,
+    patience: float = math.inf,
 ) -> History:
-    """The file's own earlier members on the same receiver and on the same type; what follows the cursor counts as earliest."""
+    """The file's own earlier members on the same receiver and on the same type; what follows the cursor counts as earliest.
+
+    After ``patience`` seconds of work what is farthest from the cursor is left out; asked again about the same text it gets farther.
+    """
+    until = time.thread_time() + patience
     view = view_of(source, cursor.tree, module, package)
-    ordered = _around(view, cursor)
+    ordered, whole = _around(view, cursor, until)
     place_node = _cursor_node(view)
     text = receiver_text(place_node)
     here = tuple(c.member for _, c in ordered if text and receiver_text(c.receiver) == text)
     wanted = {(t.qualified, t.instance) for t in receiver.types}
     same: list[str] = []
-    if wanted:
-        for block, call in ordered[-_NEAREST:]:
-            if (text and receiver_text(call.receiver) == text) or _is_any(view, block, call, wanted):
-                same.append(call.member)
-    return History(here, tuple(same))
+    for block, call in reversed(ordered[-_NEAREST:] if wanted else ()):
+        if not (text and receiver_text(call.receiver) == text):
+            if call.receiver not in view.receivers and time.thread_time() > until:
+                whole = False
+                continue
+            if not _is_any(view, block, call, wanted):
+                continue
+        same.append(call.member)
+    return History(here, tuple(reversed(same)), whole)
 
 
 def arguments_at(
@@ -203,7 +223,7 @@ def arguments_at(
     wanted = {(t.qualified, t.instance) for t in receiver.types}
     text = receiver_text(_cursor_node(view)) or receiver_text(parse_expression(receiver.expression))
     found: list[str] = []
-    for block, call in _around(view, cursor):
+    for block, call in _around(view, cursor, math.inf)[0]:
         if call.member != member or call.node is None or call.receiver is None:
             continue
         same = text and receiver_text(call.receiver) == text
@@ -292,32 +312,36 @@ def _own_scope(view: View, frame: Frame, block: int, qualified: str) -> Scope | 
     return scopes[0]
 
 
-def _around(view: View, cursor: Cursor) -> list[tuple[int, Call]]:
-    """The file's calls except those on the cursor's line: those after it first, then those before it, in order."""
-    at = view.tree.current
-    before: list[tuple[int, Call]] = []
-    after: list[tuple[int, Call]] = []
-    for number in range(view.last + 1):
-        if abs(view.tree.blocks[number].start - cursor.offset) > _FARTHEST and number != at:
-            continue
-        table = view.table(number)
-        if number < at:
-            before += [(number, c) for c in table.calls]
-        elif number > at:
-            after += [(number, c) for c in table.calls]
-        else:
+def _around(view: View, cursor: Cursor, until: float) -> tuple[list[tuple[int, Call]], bool]:
+    """(the file's calls except those on the cursor's line: those after it first, then those before it, in order; whether
+    that is all of them).  Past ``until`` (thread_time) only what was read earlier counts."""
+    blocks, at = view.tree.blocks, view.tree.current
+    before: list[list[tuple[int, Call]]] = []
+    after: list[list[tuple[int, Call]]] = []
+    whole = True
+    for number in sorted(range(view.last + 1), key=lambda n: abs(n - at)):
+        if number == at:
+            table = view.table(number)
             split = table.cursor_calls if table.cursor is not None else len(table.calls)
-            before += [(number, c) for c in table.calls[:split]]
+            before.append([(number, c) for c in table.calls[:split]])
             line = _statement_line(view, cursor)
-            after += [(number, c) for c in table.calls[split:] if c.node is not None and c.node.lineno > line]
-    return after + before
+            after.append([(number, c) for c in table.calls[split:] if c.node is not None and c.node.lineno > line])
+        elif abs(blocks[number].start - cursor.offset) <= _FARTHEST:
+            if blocks[number].parsed.table is None and time.thread_time() > until:
+                whole = False
+                continue
+            (before if number < at else after).append([(number, c) for c in view.table(number).calls])
+    return [call for group in (*after, *reversed(before)) for call in group], whole
 
 
 def _is_any(view: View, block: int, call: Call, wanted: set[tuple[str, bool]]) -> bool:
     """Whether the call's receiver may be of one of the (class, instance) pairs."""
     if call.receiver is None:
         return False
-    return any((t.qualified, t.instance) in wanted for t in view.place(block, call.use).infer(call.receiver))
+    types = view.receivers.get(call.receiver)
+    if types is None:
+        types = view.receivers[call.receiver] = view.place(block, call.use).infer(call.receiver)
+    return any((t.qualified, t.instance) in wanted for t in types)
 
 
 def _statement_line(view: View, cursor: Cursor) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from octod.indexer.parse import parse_file
 from octod.indexer.sites import argument_text, module_of, resolved_calls, usage_key
 from octod.indexer.work import read_source
 
-__all__ = ["VERSION", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine"]
+__all__ = ["VERSION", "Paired", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine"]
 
 VERSION = 2  # of what is counted and how it is written; another one is mined again
 LARGEST_FILE = 400_000  # bytes; what is larger is generated, or repeats itself
@@ -44,9 +44,34 @@ class ReceiverUsage:
 
     calls: int = 0
     members: Counts = field(default_factory=dict)
-    features: dict[str, Counts] = field(default_factory=dict)
+    features: Mapping[str, Counts] = field(default_factory=dict)
     arguments: dict[str, Counts] = field(default_factory=dict)
     keywords: dict[str, Counts] = field(default_factory=dict)
+
+
+class Paired(Mapping[str, Counts]):
+    """Feature -> member -> count, each made when it is asked for: a menu asks for twenty out of a thousand.
+
+    ``flat`` has by feature the members' numbers and counts in turn, ``names`` the members.
+    """
+
+    __slots__ = ("_flat", "_names")
+
+    def __init__(self, flat: Mapping[str, list[int]], names: Sequence[str]) -> None:
+        self._flat, self._names = flat, names
+
+    def __getitem__(self, feature: str) -> Counts:
+        flat = self._flat[feature]
+        try:
+            return {self._names[m]: n for m, n in zip(flat[::2], flat[1::2], strict=True)}
+        except (IndexError, TypeError, ValueError):
+            return {}  # nobody wrote that: it says nothing
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._flat)
+
+    def __len__(self) -> int:
+        return len(self._flat)
 
 
 def mine(source: ScopeSource, files: Iterable[Path]) -> dict[str, ReceiverUsage]:
@@ -88,10 +113,12 @@ def _count(view: View, found: dict[str, ReceiverUsage]) -> None:
         member = resolved.member
         usage.calls += 1
         usage.members[member] = usage.members.get(member, 0) + 1
+        features = usage.features
+        assert isinstance(features, dict)  # what is mined is counted in dicts
         for feature in resolved.features:
-            by_member = usage.features.get(feature)
+            by_member = features.get(feature)
             if by_member is None:
-                by_member = usage.features[feature] = {}
+                by_member = features[feature] = {}
             by_member[member] = by_member.get(member, 0) + 1
         node = resolved.call.node
         if node is None:
@@ -169,14 +196,10 @@ def decode(data: bytes) -> ReceiverUsage:
     try:
         read = json.loads(data)
         names: list[str] = read["m"]
-        features: dict[str, Counts] = {}
-        for feature, flat in read["f"].items():
-            pairs = iter(flat)
-            features[feature] = {names[m]: n for m, n in zip(pairs, pairs, strict=True)}
         return ReceiverUsage(
             calls=int(read["c"]),
             members=dict(zip(names, read["n"], strict=True)),
-            features=features,
+            features=Paired(dict(read["f"]), names),
             arguments={names[int(m)]: counts for m, counts in read["a"].items()},
             keywords={names[int(m)]: counts for m, counts in read["k"].items()},
         )
@@ -188,7 +211,8 @@ def merge(parts: list[bytes]) -> bytes:
     """The sum of encoded usages, pruned again; parts that cannot be read count as nothing."""
     if len(parts) == 1:
         return parts[0]
-    total = ReceiverUsage()
+    features: dict[str, Counts] = {}
+    total = ReceiverUsage(features=features)
     for part in parts:
         try:
             one = decode(part)
@@ -196,8 +220,7 @@ def merge(parts: list[bytes]) -> bytes:
             continue  # derived data: the next build writes it anew
         total.calls += one.calls
         _add(total.members, one.members)
-        for name in ("features", "arguments", "keywords"):
-            into, more = getattr(total, name), getattr(one, name)
+        for into, more in ((features, one.features), (total.arguments, one.arguments), (total.keywords, one.keywords)):
             for key, counts in more.items():
                 _add(into.setdefault(key, {}), counts)
     return encode(total)

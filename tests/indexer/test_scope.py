@@ -194,6 +194,18 @@ def test_history_counts_the_same_receiver_and_the_same_type() -> None:
     assert (found.here, found.same_type) == (("copy", "get"), ("copy", "get", "close"))
 
 
+def test_history_without_time_is_not_whole_and_what_was_read_stays() -> None:
+    """A long file costs a menu no more than its patience; what was read once is free the next time."""
+    other = "\n".join(f"def patient_{n}(c: shop.Client) -> None:\n    c.close()" for n in range(20))
+    cursor = cursor_of(f"import shop\n{other}\nmine = shop.Client('x')\nmine.get('u')\nmine.$0")
+    receiver = receiver_at(SOURCE, cursor)
+    hasty = history_at(SOURCE, cursor, receiver, patience=0.0)
+    assert (False, ()) == (hasty.whole, hasty.here)
+    thorough = history_at(SOURCE, cursor, receiver)
+    assert (True, ("close",) * 20 + ("get",)) == (thorough.whole, thorough.same_type)
+    assert thorough == history_at(SOURCE, cursor, receiver, patience=0.0)
+
+
 def test_arguments_at_gives_earlier_lists_of_the_same_member() -> None:
     """Ghost text may copy what the file has written before."""
     cursor = cursor_of("import shop\na = shop.Client('x')\nb = shop.connect('y')\na.get('u', retries=1)\nb.get($0")

@@ -10,6 +10,7 @@ from octod.indexer.usage import (
     MOST_ARGUMENTS,
     MOST_OF_ONE,
     MOST_PAIRS,
+    Paired,
     ReceiverUsage,
     decode,
     encode,
@@ -94,3 +95,10 @@ def test_large_usage_is_bounded() -> None:
     assert (len(kept.members), max(len(a) for a in kept.arguments.values())) == (800, MOST_ARGUMENTS)
     assert sum(len(m) for m in kept.features.values()) <= MOST_PAIRS + MOST_OF_ONE
     assert list(kept.members)[:2] == ["m0", "m1"]
+
+
+def test_features_are_read_one_by_one_and_damaged_ones_say_nothing() -> None:
+    """A pair without a count, or of a member that is not there."""
+    paired = Paired({"statement:if": [0, 3, 1, 2], "before:get": [7, 1], "before:add": [0]}, ["get", "close"])
+    assert ({"get": 3, "close": 2}, {}, {}) == tuple(paired[f] for f in ("statement:if", "before:get", "before:add"))
+    assert (3, None) == (len(paired), paired.get("before:pop"))
