@@ -14,7 +14,6 @@ from octod.adapters.prompt import Prompt
 from octod.adapters.ranker import Evidence
 from octod.adapters.returning import words_of
 from octod.adapters.signatures import render_signature
-from octod.core.errors import IndexProblem
 from octod.core.symbols import Member
 from octod.daemon.protocol import Document
 from octod.indexer.expected import expected_at
@@ -25,9 +24,9 @@ from octod.indexer.parse import Cursor, parse_at
 from octod.indexer.project import project_name
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
-from octod.indexer.usage import ReceiverUsage, decode
+from octod.indexer.usage import ReceiverUsage, usage_of
 
-__all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line", "words_around"]
+__all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "modules_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
@@ -125,19 +124,11 @@ class Usages:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        usage = with_prior(self._local(key), self.priors.of(key))
+        usage = with_prior(usage_of(self.index, key), self.priors.of(key))
         self._known[key] = usage
         if len(self._known) > self._most:
             self._known.popitem(last=False)
         return usage
-
-    def _local(self, key: str) -> ReceiverUsage | None:
-        data = self.index.usage(key)
-        try:
-            return decode(data) if data else None
-        except IndexProblem:
-            self.index.damaged = True  # the workspace builds a damaged index again
-            return None
 
 
 def evidence_at(index: Index, usages: Usages, place: Place, patience: float = math.inf) -> Evidence:
@@ -183,11 +174,16 @@ def words_around(text: str) -> Counter[str]:
 
 def imports_of(text: str) -> tuple[str, ...]:
     """The top-level names of the modules that a text imports, in order; relative imports are left out."""
+    return tuple(dict.fromkeys(module.partition(".")[0] for module in modules_of(text)))
+
+
+def modules_of(text: str) -> tuple[str, ...]:
+    """The modules that a text imports, or imports from, in order; relative imports are left out."""
     found: dict[str, None] = {}
     for match in _IMPORT.finditer(text):
         for part in (match[1] or match[2]).split(","):
-            name = part.split(" as ")[0].strip().split(".")[0]
-            if name.isidentifier():
+            name = part.split(" as ")[0].strip()
+            if name.replace(".", "_").isidentifier() and not name.startswith("."):
                 found[name] = None
     return tuple(found)
 

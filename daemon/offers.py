@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from octod.adapters.ranker import Matrix, Ranker, features
+from octod.adapters.ranker import Evidence, Matrix, Ranker, features
 from octod.core.answers import MenuItem, Route
 from octod.core.symbols import LibraryId
 from octod.daemon import imports, menu
@@ -15,9 +15,10 @@ from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_a
 from octod.daemon.keywords import keyword_items
 from octod.daemon.protocol import Document
 from octod.daemon.unimported import Unimported
+from octod.indexer.offer import offered
 from octod.indexer.store import Index
 
-__all__ = ["Around", "Offer", "offer_at"]
+__all__ = ["Around", "Offer", "acquaint", "offer_at"]
 
 _PATIENCE = 0.008  # seconds of work that a menu may put into what the file calls elsewhere
 
@@ -76,7 +77,7 @@ def offer_at(
         return _finished(place, "imports", around, imports.word_items(part, cursor))
     usages.refresh()
     keywords = keyword_items(index, usages, place)
-    names = bare_items(index, place, unimported)
+    names = bare_items(index, place, unimported, around.imports)
     if not keywords and not names:
         return _finished(place, None, around)
     # what goes on from the typed name comes first, then keywords, whose names the editor filters
@@ -84,6 +85,12 @@ def offer_at(
     begun = [k for k in keywords if k.name.lower().startswith(typed)]
     items = [*begun, *names, *(k for k in keywords if k not in begun)]
     return _finished(place, "keywords" if begun else "names", around, items, incomplete=True)
+
+
+def acquaint(index: Index, usages: Usages, module: str) -> None:
+    """Read ahead what a menu of a module's members takes."""
+    if members := offered(index, module, False):
+        features(members, Evidence(usage=usages.of(module)))
 
 
 def _finished(

@@ -30,14 +30,14 @@ from octod.core.symbols import Member
 from octod.daemon import details, menu
 from octod.daemon import ghost as ghosts
 from octod.daemon.actions import Past, fixes, gone_in
-from octod.daemon.context import Place, Usages, imports_of, place_at, prompt_at, signature_line
+from octod.daemon.context import Place, Usages, imports_of, modules_of, place_at, prompt_at, signature_line
 from octod.daemon.engines.protocol import Engine
 from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
 from octod.daemon.model import Model
-from octod.daemon.offers import Around, Offer, offer_at
+from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
 from octod.daemon.unimported import Unimported
@@ -50,6 +50,7 @@ __all__ = ["OctodService", "called_signature", "make_service"]
 T = TypeVar("T")
 
 _TURNS = 60  # of 10 to 20 ms, for a file to be read as a whole
+_AHEAD = 24  # imported modules whose members are read before somebody asks
 _QUIET = 0.5  # seconds that the engine's start waits for a first menu
 _LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
 _JEDI = 0.03  # seconds a menu waits for jedi, which is asked ahead; a late answer is there at the next key
@@ -180,7 +181,7 @@ class OctodService:
         return await self._read(workspace, fixes, workspace.index, document, known)
 
     async def warm(self, document: Document, offset: int) -> None:
-        """Open the environment, load the file's adapters, and let the model read up to the current line."""
+        """Open the environment, load the file's adapters, let the model read up to the current line, read what is imported."""
         workspace = self._workspace(document)
         offer = await self._offer(workspace, document, offset, members_only=True)
         for _ in range(_TURNS):  # the rest of a long file, in short turns between which a menu is answered
@@ -195,6 +196,9 @@ class OctodService:
             call, _, choice = await self._call(workspace, document, offset)
             shown = called_signature(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
+        usages = self._usages_of(workspace)
+        for module in modules_of(document.text)[:_AHEAD]:
+            await self._read(workspace, acquaint, workspace.index, usages, module)
 
     async def close(self, uri: str) -> None:
         """Nothing is kept for a document but what was told about it."""
