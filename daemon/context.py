@@ -14,6 +14,7 @@ from octod.adapters.prompt import Prompt
 from octod.adapters.ranker import Evidence
 from octod.adapters.returning import words_of
 from octod.adapters.signatures import render_signature
+from octod.core.cache import Cache
 from octod.core.symbols import Member
 from octod.daemon.protocol import Document
 from octod.indexer.expected import expected_at
@@ -32,6 +33,7 @@ _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([
 _MOST_BASES = 6
 _MOST_TYPES = 4
 _MOST_MERGED = 32
+_MOST_USAGE = 12_000_000  # bytes of counts kept decoded; a well-known receiver takes 0.3 MB
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _AROUND, _MOST_AROUND = 2_000, 60  # characters and names before the cursor whose words count as being around
 _AFTER = 400  # characters of following text; the prompt reads 32 tokens of it
@@ -105,11 +107,11 @@ class Usages:
     """
 
     def __init__(
-        self, index: Index, priors: Priors | None = None, accepted: Accepted | None = None, most: int = 500
+        self, index: Index, priors: Priors | None = None, accepted: Accepted | None = None, most: int = _MOST_USAGE
     ) -> None:
-        self.index, self.accepted, self._most = index, accepted, most
+        self.index, self.accepted = index, accepted
         self.priors = priors or Priors.shipped()
-        self._known: OrderedDict[str, ReceiverUsage | None] = OrderedDict()
+        self._known: Cache[str, ReceiverUsage | None] = Cache(most)
         self._generation = -1
 
     def refresh(self) -> None:
@@ -122,13 +124,10 @@ class Usages:
     def of(self, key: str) -> ReceiverUsage | None:
         """The usage of a receiver key, None when no call of it was ever seen, or what was seen cannot be read."""
         if key in self._known:
-            self._known.move_to_end(key)
             return self._known[key]
         usage = with_prior(usage_of(self.index, key), self.priors.of(key))
-        self._known[key] = usage
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
-        return usage
+        # the weights are measured
+        return self._known.put(key, usage, 300 + (600 * len(usage.members) + 160 * len(usage.features) if usage else 0))
 
 
 def evidence_at(index: Index, usages: Usages, place: Place, patience: float = math.inf) -> Evidence:
