@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from octod.adapters.ranker import Evidence, Matrix, Ranker, features
-from octod.core.answers import MenuItem, Route
+from octod.core.answers import Brackets, MenuItem, Route
 from octod.core.symbols import LibraryId
 from octod.daemon import imports, menu
 from octod.daemon.bare import bare_items
+from octod.daemon.brackets import brackets_at
 from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at
 from octod.daemon.keywords import keyword_items
 from octod.daemon.protocol import Document
@@ -50,6 +51,7 @@ class Offer:
     items: tuple[MenuItem, ...] = ()
     incomplete: bool = False
     whole: bool = True
+    brackets: Brackets = ""
 
 
 def offer_at(
@@ -67,7 +69,7 @@ def offer_at(
         table = features(place.members, evidence)
         rows = menu.likeliest(place, table, ranker) if place.members else []
         used = frozenset((*evidence.here, *evidence.same_type))
-        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used, whole=evidence.whole)
+        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used, whole=evidence.whole, brackets=brackets_at(place))
     before = cursor.text[: cursor.offset - len(cursor.partial)].rstrip(" \t")
     if members_only or (part is None and before.endswith(".")):  # after a number's dot, or a dot after nothing
         return _finished(place, None, around)
@@ -96,4 +98,4 @@ def acquaint(index: Index, usages: Usages, module: str) -> None:
 def _finished(
     place: Place, route: Route | None, around: Around, items: list[MenuItem] | tuple[()] = (), incomplete: bool = False
 ) -> Offer:
-    return Offer(place, route, around, np.zeros((0, 0)), [], items=tuple(items), incomplete=incomplete)
+    return Offer(place, route, around, np.zeros((0, 0)), [], items=tuple(items), incomplete=incomplete, brackets=brackets_at(place) if items else "")

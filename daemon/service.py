@@ -90,7 +90,7 @@ class OctodService:
         unranked = len(offer.table) != len(place.members)  # a finished menu without entries
         if offer.items or unranked or offer.route not in ("index", "imports"):
             self._count(workspace, offer.route)
-            return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began))
+            return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began), brackets=offer.brackets)
         if not place.members:
             return await self._unknown(workspace, place, began)
         # What the index took is the model's loss: the menu as a whole is there in time.
@@ -114,6 +114,7 @@ class OctodService:
             _uses(choice) if modelled else (),
             modelled,
             milliseconds=_since(began),
+            brackets=offer.brackets,
         )
 
     async def ghost(self, document: Document, offset: int, selected: str | None) -> Ghost | None:
@@ -160,9 +161,11 @@ class OctodService:
         index = workspace.index
         return await self._read(workspace, lambda: details.hover_at(index, place_at(index, document, end)))
 
-    async def describe(self, environment: str | None, root: str | None, path: str | None, qualified: str) -> Hover | None:
+    async def describe(
+        self, environment: str | None, root: str | None, path: str | None, qualified: str, active: str | None = None
+    ) -> Hover | None:
         """What a qualified name is."""
-        workspace = self._workspaces.of(environment, root, path)
+        workspace = self._workspaces.of(environment, root, path, active)
         return await self._read(workspace, details.describe, workspace.index, qualified)
 
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
@@ -245,7 +248,7 @@ class OctodService:
 
     def _workspace(self, document: Document) -> Workspace:
         self._learning.seen(document)
-        return self._workspaces.of(document.environment, document.root, document.path)
+        return self._workspaces.of(document.environment, document.root, document.path, document.active)
 
     def _usages_of(self, workspace: Workspace) -> Usages:
         known = self._usages.get(workspace.environment.key)
