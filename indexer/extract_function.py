@@ -11,7 +11,7 @@ from octod.core.symbols import Parameter, Symbol
 from octod.indexer.docstrings import cleaned, deprecation, return_type
 from octod.indexer.reading import CALLED, LONGEST_TYPE, Reading, doc_of, dotted, literal_type
 
-__all__ = ["add_overload", "decorations", "function_symbol", "own_call", "parameters_of", "settled", "statements"]
+__all__ = ["add_overload", "decorations", "function_symbol", "narrower", "own_call", "parameters_of", "settled", "statements"]
 
 MOST_OVERLOADS = 50
 _LONGEST_TUPLE = 6
@@ -25,6 +25,7 @@ _WITHOUT_BLOCKS = {
 _PROPERTIES = {"property", "cached_property", "abstractproperty", "hybrid_property", "reify", "lazy_property"}
 _PROPERTIES |= {"cache_readonly", "memoized_property", "lazyproperty", "classproperty", "hybridproperty", "_builtins_property"}
 _DEPRECATORS = {"deprecated", "deprecate", "deprecated_api", "deprecated_function"}
+_LITERAL = re.compile(r"\"[^\"]*\"|'[^']*'|[\w.]+")
 _ITERATORS = re.compile(r"^(?:[\w.]+\.)?(Async)?(?:Iterator|Generator|Iterable)\[(.+)\]$")
 
 
@@ -123,12 +124,25 @@ def settled(symbol: Symbol) -> Symbol:
         return symbol
     # With an implementation its own parameters come first and the overloads hold all there are.
     implemented = symbol.overloads[0][1] == symbol.returns and symbol.overloads[0][0] != symbol.parameters
+    implemented = implemented and not narrower(symbol.parameters or (), symbol.overloads)
     every = list(symbol.overloads) if implemented else [(symbol.parameters or (), symbol.returns), *symbol.overloads]
     best = min(range(len(every)), key=lambda number: sum(map(_required, every[number][0])))
     every.insert(0, every.pop(best))
     if implemented:
         return replace(symbol, returns=every[0][1], overloads=tuple(every))
     return replace(symbol, parameters=every[0][0], returns=every[0][1], overloads=tuple(every[1:]))
+
+
+def narrower(parameters: tuple[Parameter, ...], overloads: tuple[tuple[tuple[Parameter, ...], str | None], ...]) -> bool:
+    """Whether a parameter takes fewer literals than in one of the overloads: then this is no implementation of them."""
+    for parameter in parameters:
+        own = parameter.annotation or ""
+        if own.startswith("Literal["):
+            mine = set(_LITERAL.findall(own))
+            for other, _ in overloads:
+                if not mine.issuperset(w for p in other if p.name == parameter.name for w in _LITERAL.findall(p.annotation or own)):
+                    return True
+    return False
 
 
 def _required(parameter: Parameter) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from octod.indexer.annotations import types_of
-from octod.indexer.lookup import TypeRef, members, mro, resolve
+from octod.indexer.lookup import TypeRef, members, memo_of, mro, refresh, resolve
 from resolving import SOURCE, Shelf, written
 
 NAMES = {

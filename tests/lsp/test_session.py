@@ -165,12 +165,12 @@ def test_an_answer_for_an_older_cell_above_is_dropped(paths: Paths) -> None:
         client.notify("notebookDocument/didOpen", {"notebookDocument": opened, "cellTextDocuments": documents})
         asked = client.send_request(COMPLETION, client.place(0, 6, cells[1]))
         hovered = client.send_request("textDocument/hover", client.place(0, 6, cells[1]))
-        edit(client, cells[0], "import httpx", 2)
+        edit(client, cells[0], "import httpx\nhttpx.", 2)
         assert {"isIncomplete": True, "items": []} == client.answer(asked)["result"]
         assert client.answer(hovered)["result"] is None
         wait_until(lambda: status(paths)["cancelled"] >= 1)
         assert ["get", "post", "Client"] == names(client.ask(COMPLETION, 0, 6, cells[1]))
-        asked = client.send_request(COMPLETION, client.place(0, 6, cells[0]))
+        asked = client.send_request(COMPLETION, client.place(1, 6, cells[0]))
         edit(client, cells[1], "httpx.g", 3)
         assert client.answer(asked)["result"]["items"]  # a cell below changes nothing
 
