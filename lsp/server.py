@@ -13,6 +13,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from octod.lsp.documents import Documents, Snapshot, path_of
 from octod.lsp.link import Link
 from octod.lsp.notebooks import Notebooks, Whole, moved
 from octod.lsp.protocol import make_pygls
-from octod.lsp.settings import active_of, python_of, roots_of
+from octod.lsp.settings import active_of, brackets_of, python_of, roots_of
 from octod.lsp.status import Status
 
 __all__ = ["Server"]
@@ -64,6 +65,7 @@ class Server:
         self._status = Status(self.pygls, progress=bool(dig(capabilities, "window", "workDoneProgress")))
         self._link = Link(paths, command=command, on_notification=self._told, on_state=self._link_changed)
         self._python = python_of(dig(initialize, "initializationOptions"))
+        self._brackets = brackets_of(dig(initialize, "initializationOptions"), True)
         self._active = active_of(os.environ)
         self._roots = roots_of(initialize)
         self._quick = False  # a menu has been answered on this connection
@@ -152,6 +154,7 @@ class Server:
         self._quick = True
         if menu is None:
             return None
+        menu = menu if self._brackets else replace(menu, brackets="")
         answer = render.menu(menu, snapshot.uri, snapshot.text, offset, self._client)
         self._status.answered("menu", menu)
         return answer
@@ -232,6 +235,7 @@ class Server:
             await self._ask_settings()
         elif isinstance(settings, dict):
             self._python = python_of(settings.get("octod", settings))
+            self._brackets = brackets_of(settings.get("octod", settings), self._brackets)
 
     # --- the daemon
 
@@ -348,6 +352,7 @@ class Server:
         first = settings[0] if isinstance(settings, list) and settings else None
         if (python := python_of(first)) is not None:
             self._python = python
+        self._brackets = brackets_of(first, self._brackets)
 
     async def _try(self, work: Awaitable[object]) -> None:
         """Wait for what nobody waits for otherwise; its failure is for the log."""

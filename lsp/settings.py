@@ -8,12 +8,18 @@ from pathlib import Path
 from octod.lsp.capabilities import dig
 from octod.lsp.documents import path_of
 
-__all__ = ["active_of", "python_of", "roots_of"]
+__all__ = ["active_of", "brackets_of", "python_of", "roots_of"]
 
 
 def active_of(environ: Mapping[str, str]) -> str:
     """The environment that is activated where the editor was started, empty for none: the daemon may have been started elsewhere."""
     return environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or ""
+
+
+def brackets_of(settings: object, before: bool) -> bool:
+    """``parentheses`` of our settings: whether functions from a menu come with their brackets; ``before`` where nothing is said."""
+    wanted = dig(settings, "parentheses")
+    return wanted if isinstance(wanted, bool) else before
 
 
 def python_of(settings: object) -> str | None:

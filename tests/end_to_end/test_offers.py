@@ -224,6 +224,9 @@ def test_brackets_of_a_call_come_where_they_belong(desk: Desk) -> None:
         assert ("shut()$0", "lid") == (taken(f"{own}b.$0", "shut"), taken(f"{own}b.$0", "lid"))
         assert "Basket" == taken("import shop\nisinstance(b, shop.Ba$0)", "Basket")
         assert "owner=" == taken("import shop\nshop.open_basket(ow$0)", "owner=")
+        editor.settings = {"python": desk.house.environment.python, "parentheses": False}
+        editor.notify("workspace/didChangeConfiguration", {"settings": None})
+        until(lambda: "open_basket" == taken("import shop\nshop.op$0", "open_basket"), "no brackets for who wants none")
     assert {1} == {i["insertTextFormat"] for i in desk.ask("import shop\nshop.$0")["items"]}
 
 
@@ -240,7 +243,7 @@ def test_after_as_stands_the_usual_name_or_none(desk: Desk) -> None:
 def test_keywords_that_are_given_elsewhere_or_said_to_be_taken(desk: Desk) -> None:
     """``Unpack`` of a typed dictionary (PEP 692), and a stub's overloads: what one of them requires, others do not."""
     desk.house.environment.install("lake", "1", {"lake/__init__.py": "from lake.deep import swim\n", "lake/deep.py": LAKE})
-    until(lambda: "swim" in desk.menu("import lake\nlake.$0"), "lake")
+    until(lambda: "cold=" in desk.menu("import lake\nlake.swim('a', $0)"), "lake")
     assert ["cold=", "depth="] == [m for m in desk.menu("import lake\nlake.swim('a', $0)") if m.endswith("=")]
     assert ["cold="] == [m for m in desk.menu("import lake\nlake.swim('a', $0\n  depth=1)") if m.endswith("=")]
     assert ["sep=", "end=", "file=", "flush="] == [m for m in desk.menu("print(1, $0)") if m.endswith("=")]
