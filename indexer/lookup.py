@@ -10,11 +10,13 @@ from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parse import parse_expression
 from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
+    MEMBER,
     LayeredSource,
     ScopeSource,
     Target,
     TypeRef,
     layer,
+    lighten,
     memo_of,
     refresh,
     scope_of,
@@ -27,7 +29,6 @@ __all__ = [
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
 _LONGEST_MRO = 120
-_MEMBER = 200  # bytes of one that is remembered, without its symbol
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -313,17 +314,16 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
     memo = memo_of(source)
     key = (qualified, instance)
     if key not in memo.members:
+        before = memo.weight
         target = resolve(source, qualified)
-        if target is None:
-            found: tuple[Member, ...] = ()
-        elif target.kind == "module":
+        found: tuple[Member, ...] = ()
+        if target is not None and target.kind == "module":
             found = _module_members(source, target)
-        elif target.kind == "class":
+        elif target is not None and target.kind == "class":
             found = _class_members(source, target.qualified)
-        else:
-            found = ()
         memo.members[key] = found
-        memo.weight += _MEMBER * len(found)
+        memo.weight += MEMBER * len(found)
+        lighten(source, before)
     return memo.members[key]
 
 

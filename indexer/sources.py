@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
 from octod.indexer.rows import weight_of
 
-__all__ = ["LayeredSource", "ScopeSource", "Target", "TargetKind", "TypeRef", "layer", "memo_of", "refresh", "scope_of"]
+__all__ = ["MEMBER", "LayeredSource", "ScopeSource", "Target", "TargetKind", "TypeRef", "layer", "lighten", "memo_of", "refresh", "scope_of"]
 
 TargetKind = Literal["module", "class", "function", "property", "attribute"]
 
@@ -98,6 +98,7 @@ _memos: weakref.WeakKeyDictionary[Any, _Memo] = weakref.WeakKeyDictionary()
 _pinned: dict[int, tuple[object, _Memo]] = {}  # sources that cannot be referred to weakly
 _last: tuple[object, _Memo] | None = None
 _ROOM = 40_000_000  # bytes, where a source does not say ``room``
+MEMBER = 200  # bytes of a member in a list that is remembered, without its symbol
 _ENTRY = 500  # bytes of anything else that is remembered, its key included
 
 
@@ -136,6 +137,18 @@ def refresh(source: ScopeSource) -> None:
         memo.generation, memo.weight = generation, 0
         for table in (memo.targets, memo.nowhere, memo.orders, memo.members, memo.scopes, memo.other):
             table.clear()
+
+
+def lighten(source: ScopeSource, before: int) -> None:
+    """After a list of members was made: where that filled much of the room, only lists of members stay.
+
+    transformers imports stars from two thousand modules; their scopes would drive out everything else, the list itself included.
+    """
+    memo = memo_of(source)
+    if memo.weight - before > getattr(source, "room", _ROOM) // 4:
+        memo.scopes.clear()
+        memo.targets.clear()
+        memo.weight = MEMBER * sum(map(len, memo.members.values()))
 
 
 def scope_of(source: ScopeSource, qualified: str) -> Scope | None:

@@ -33,7 +33,7 @@ def test_a_name_that_is_made_up_is_not_completed(source: str, expected: bool) ->
     ("source", "expected"),
     [
         ("import $0", "module"), ("import nu$0", "module"), ("import a.b$0", "module"), ("import os, nu$0", "module"), ("import os $0", "as"),
-        ("import os as o$0", "as"), ("from $0", "module"), ("from nu$0", "module"), ("from a.$0", "module"), ("from .$0", "module"),
+        ("import os as o$0", "alias"), ("from $0", "module"), ("from nu$0", "module"), ("from a.$0", "module"), ("from .$0", "module"),
         ("from .a$0", "module"), ("from a $0", "import"), ("from a imp$0", "import"), ("from . $0", "import"), ("from a import $0", "member"),
         ("from a import b, c$0", "member"), ("from a import (\n    b,\n    c$0", "member"), ("from . import $0", "member"),
         ("x = $0", None), ("importlib$0", None), ("frame$0", None),
