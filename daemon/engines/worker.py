@@ -196,7 +196,7 @@ class _Worker:
     ) -> list[float]:
         """Candidates' log-probabilities; where text joins the line inside a token, the line's last tokens are
         scored too (the same ones for all candidates)."""
-        from octod.adapters.prompt import encode_text
+        from octod.adapters.prompt import encode_text, ends_with_line
         from octod.daemon.engines.generate import Trie, score
         from octod.daemon.engines.shape import TREE_SLOTS
 
@@ -211,9 +211,8 @@ class _Worker:
         while any(other[:keep] != line[:keep] for other in joined):
             keep -= 1
         healed = len(line) - keep
-        if 2 * healed > len(line) or healed >= len(
-            tokens
-        ):  # no common ground: take the candidates as they are
+        whole = not ends_with_line(self.tokenizer, prompt) or 2 * healed > len(line) or healed >= len(tokens)
+        if whole:  # no common ground: take the candidates as they are
             texts, healed = [encode_text(self.tokenizer, c) for c in candidates], 0
         else:
             texts = [other[keep:] for other in joined]
