@@ -163,10 +163,17 @@ class _Worker:
 
         from octod.adapters.identity import BaseModel
         from octod.adapters.prompt import load_tokenizer
+        from octod.daemon.engines.cost import machine_memory, memory_needed, require_memory
         from octod.daemon.engines.decoder import Decoder
         from octod.daemon.engines.generate import Vocabulary
         from octod.daemon.engines.graph import cached_graph
+        from octod.daemon.engines.shape import read_shape
 
+        machine, dimensions = machine_memory(), read_shape(folder)
+        require_memory(folder.name, dimensions, machine)
+        free = "" if machine.free is None else f", {machine.free / 1e9:.1f} GB are free"
+        needed = memory_needed(dimensions) / 1e9
+        print(f"engine: {folder.name} takes about {needed:.2f} GB of memory{free}", file=sys.stderr, flush=True)
         base = BaseModel.of(folder)
         path, shape = cached_graph(base, cache)
         try:
