@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from octod.core.errors import AdapterRefused, EngineProblem, OctodError
+from octod.core.offline import stay_offline
 from octod.daemon.engines.protocol import CallConstraint, Ending, Generated, Mixture, Prompt
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ def _guard(event: str, _: tuple[object, ...]) -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
+    stay_offline()
     sys.addaudithook(_guard)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames
