@@ -15,6 +15,8 @@ from click.testing import Result
 from octod.core.paths import Paths
 from octod.core.settings import Settings
 
+from tests.daemon.engines.conftest import make_checkpoint
+
 Call = Callable[..., Result]
 COMMIT = "c0ffee" * 6 + "c0ff"
 
@@ -22,19 +24,7 @@ COMMIT = "c0ffee" * 6 + "c0ff"
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint named Tiny."""
-    return make(tmp_path_factory.mktemp("hub") / "Tiny")
-
-
-def make(folder: Path) -> Path:
-    """A tiny random Llama with octod's tokenizer, made with numpy alone."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = Path(__file__).parent.parent / "daemon" / "engines" / "conftest.py"
-    spec = spec_from_file_location("engines_conftest", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made: Path = module.make_checkpoint(folder)
+    made = make_checkpoint(tmp_path_factory.mktemp("hub") / "Tiny")
     (made / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
     return made
 
