@@ -170,12 +170,12 @@ class _Worker:
         from octod.daemon.engines.graph import cached_graph
         from octod.daemon.engines.shape import read_shape
 
+        base = BaseModel.of(folder)
         machine, dimensions = machine_memory(), read_shape(folder)
         require_memory(folder.name, dimensions, machine)
         free = "" if machine.free is None else f", {machine.free / 1e9:.1f} GB are free"
         needed = memory_needed(dimensions) / 1e9
         print(f"engine: {folder.name} takes about {needed:.2f} GB of memory{free}", file=sys.stderr, flush=True)
-        base = BaseModel.of(folder)
         path, shape = cached_graph(base, cache)
         try:
             self.decoder = Decoder(path, shape, threads)
