@@ -51,8 +51,8 @@ def base_in_use() -> BaseModel:
 def add(source: str, name: str | None, as_json: bool) -> None:
     """Add a Llama, Qwen2 or Qwen3 checkpoint: a folder, or ORGANISATION/MODEL of the Hugging Face hub.
 
-    The folder needs config.json, tokenizer.json and safetensors in bf16, fp16 or fp32. It is kept below octod's data folder,
-    named by its content. Weights that lie in the same file system take no room of their own (a reflink or a hard link, which
+    The folder needs config.json, tokenizer.json and safetensors in bf16, fp16 or fp32. It is kept below octod's data folder, with the
+    hashes of its files. Weights that lie in the same file system take no room of their own (a reflink or a hard link, which
     stays when the original is deleted); from another one they are copied. Nothing is half added: a command that fails or is
     killed leaves nothing that counts.
 
