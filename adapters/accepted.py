@@ -18,6 +18,7 @@ from typing import Any
 
 from octod.core.errors import OctodError
 from octod.core.paths import Paths, private_folder
+from octod.core.transactions import writing
 
 __all__ = ["FADING", "Accepted"]
 
@@ -78,14 +79,8 @@ class Accepted:
             connection = self._opened(make=True)
             assert connection is not None
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
+                with writing(connection):
                     self._add(connection, receiver, member)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
             except sqlite3.Error as error:
                 raise self._problem(error) from error
             self._known.pop(receiver, None)
@@ -110,7 +105,10 @@ class Accepted:
             try:
                 count = int(connection.execute("SELECT count(*) FROM accepted").fetchone()[0])
                 connection.execute("PRAGMA secure_delete = ON")
-                connection.executescript("BEGIN IMMEDIATE; DELETE FROM accepted; DELETE FROM receivers; COMMIT; VACUUM;")
+                with writing(connection):
+                    connection.execute("DELETE FROM accepted")
+                    connection.execute("DELETE FROM receivers")
+                connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.Error as error:
                 raise self._problem(error) from error

@@ -2,8 +2,8 @@
 
 ``bench/make_priors.py`` counts how an environment's widely used libraries are called and writes ``priors.bin``:
 
-* a magic line, the length of the head, the head: zlib'd JSON with ``names`` (member -> calls of it on any receiver),
-  ``aliases`` (``np`` -> ``numpy``), the first receiver of each chunk and where it ends
+* a magic line, the length of the head, the head: zlib'd JSON with ``names`` (member -> calls of it on any receiver), the
+  first receiver of each chunk and where it ends
 * the chunks: zlib'd JSON, receiver -> its calls, members, features and keywords; no argument is kept
 
 A chunk is read when a receiver in it is asked for.  These counts only order what the index offers.
@@ -23,7 +23,7 @@ from typing import Any
 from octod.core.errors import OctodError
 from octod.indexer.usage import Paired, ReceiverUsage
 
-__all__ = ["Priors", "usual_aliases", "with_prior", "write"]
+__all__ = ["Priors", "with_prior", "write"]
 
 _MAGIC = b"octod priors 1\n"
 _CHUNK = 48_000  # bytes of JSON in a chunk: half a millisecond to read
@@ -43,7 +43,6 @@ class Priors:
             end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
             head = json.loads(zlib.decompress(data[start:end]))
             self.names: Mapping[str, int] = head["names"]
-            self.aliases: Mapping[str, str] = head["aliases"]
             self._firsts: list[str] = head["firsts"]
             self._ends: list[int] = head["ends"]
         except (zlib.error, ValueError, KeyError, TypeError) as error:
@@ -76,11 +75,6 @@ def _shipped() -> Priors:
     return Priors(Path(__file__).with_name("priors.bin"))
 
 
-def usual_aliases() -> Mapping[str, str]:
-    """What modules are usually called where they are imported under another name: ``np`` -> ``numpy``."""
-    return Priors.shipped().aliases
-
-
 def with_prior(local: ReceiverUsage | None, prior: ReceiverUsage | None) -> ReceiverUsage | None:
     """What is known of a receiver: the environment's own counts, and the shipped ones where those are more.
 
@@ -99,7 +93,7 @@ def with_prior(local: ReceiverUsage | None, prior: ReceiverUsage | None) -> Rece
     )
 
 
-def write(path: Path, usages: Mapping[str, ReceiverUsage], names: Mapping[str, int], aliases: Mapping[str, str]) -> int:
+def write(path: Path, usages: Mapping[str, ReceiverUsage], names: Mapping[str, int]) -> int:
     """Write a file of counts; returns its size in bytes.  The argument lists of ``usages`` are left out."""
     firsts: list[str] = []
     ends: list[int] = []
@@ -116,7 +110,7 @@ def write(path: Path, usages: Mapping[str, ReceiverUsage], names: Mapping[str, i
             body += zlib.compress(("{" + ",".join(group) + "}").encode(), 9)
             ends.append(len(body))
             group, size = [], 0
-    head = {"names": dict(names), "aliases": dict(sorted(aliases.items())), "firsts": firsts, "ends": ends}
+    head = {"names": dict(names), "firsts": firsts, "ends": ends}
     packed = zlib.compress(json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode(), 9)
     data = _MAGIC + len(packed).to_bytes(4, "big") + packed + body
     path.write_bytes(data)

@@ -25,6 +25,7 @@ from octod.adapters.verify import CONFIG, WEIGHTS, LoraConfig, check_folder
 from octod.core.errors import AdapterRefused, OctodError, RegistryProblem
 from octod.core.paths import Paths, private_folder
 from octod.core.symbols import LibraryId
+from octod.core.transactions import writing
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -229,15 +230,10 @@ class Registry:
             return
         if version > VERSION:
             raise RegistryProblem("the adapter registry is of a newer octod", "upgrade octod")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with writing(connection):
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 connection.execute(_SCHEMA)
                 connection.execute(f"PRAGMA user_version={VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -290,14 +286,8 @@ class Registry:
         self._write("DELETE FROM adapters WHERE name = :name", {"name": name})
 
     def _write(self, statement: str, values: dict[str, object]) -> None:
-        connection = self._database.conn
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with writing(self._database.conn) as connection:
             connection.execute(statement, values)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
 
     def _row(self, name: str) -> dict[str, object] | None:
         rows = self._database.query("SELECT * FROM adapters WHERE name = ?", [name])

@@ -14,21 +14,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from fit_ranker import (
     CONDITIONS,
     PATIENCE,
+    PROCESSES,
     Habits,
     Repositories,
     Site,
     conditions,
     document_of,
     fitted,
-    gather,
+    gathered,
+    in_repositories,
     read_sites,
     receiver_of,
 )
@@ -51,34 +56,36 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "+ expected types": ("wanted", "unwanted", "thrown_away", "typed", "mistyped"),
 }
 RESAMPLES = 500
+SHIPPED, MODEL, ADAPTER = "all, shipped weights", "all + model", "all + model + adapter"
+
+Scores = dict[str, list[float]]  # by a hash of the base model, the prompt, the names and the adapters
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table: the rank of the author's member at each site, 0 where the menu lacks it."""
+class Ranks:
+    """The rank of the author's member by row of the table, none where the menu lacks it; whether an adapter took part."""
 
-    title: str
-    ranks: list[int] = field(default_factory=list)
-
-    def figures(self, files: Sequence[str]) -> dict[str, float]:
-        """top-1, top-5, MRR and the 95 % interval of the last, resampling whole files."""
-        ranks = np.array(self.ranks)
-        gain = np.where(ranks > 0, 1 / np.maximum(ranks, 1), 0.0)
-        names = sorted(set(files))
-        number = {name: n for n, name in enumerate(names)}
-        home = np.array([number[f] for f in files])
-        sums, sizes = np.bincount(home, gain, len(names)), np.bincount(home, minlength=len(names))
-        chance = np.random.default_rng(0)
-        drawn = chance.integers(0, len(names), (RESAMPLES, len(names)))
-        means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-        low, high = np.quantile(means, [0.025, 0.975])
-        top1, top5 = float(np.mean(ranks == 1)), float(np.mean((ranks > 0) & (ranks <= 5)))
-        return {"top1": top1, "top5": top5, "mrr": float(gain.mean()), "low": float(low), "high": float(high)}
+    path: str
+    of: Mapping[str, int] = field(default_factory=dict)
+    adapted: bool = False
 
 
-def orders(fit_sites: Sequence[Site], index: Index) -> dict[str, Matrix]:
+def figures(title: str, sites: Sequence[Ranks]) -> dict[str, float]:
+    """top-1, top-5, MRR of a row and the 95 % interval of the last, resampling whole files."""
+    ranks = np.array([site.of.get(title, 0) for site in sites])
+    gain = np.where(ranks > 0, 1 / np.maximum(ranks, 1), 0.0)
+    names, home = np.unique([site.path for site in sites], return_inverse=True)
+    sums, sizes = np.bincount(home, gain, len(names)), np.bincount(home, minlength=len(names))
+    drawn = np.random.default_rng(0).integers(0, len(names), (RESAMPLES, len(names)))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    top1, top5 = float(np.mean(ranks == 1)), float(np.mean((ranks > 0) & (ranks <= 5)))
+    return {"top1": top1, "top5": top5, "mrr": float(gain.mean()), "low": float(low), "high": float(high)}
+
+
+def orders(fit_sites: Sequence[Site], index: Path) -> dict[str, Matrix]:
     """The weights of each step."""
-    cases = asyncio.run(gather(fit_sites, index, Ranker.shipped(), None))
+    cases = gathered(fit_sites, index, Ranker.shipped(), False)
     columns: list[int] = []
     found = {"index order": np.zeros(len(FEATURES))}
     for title, added in STEPS.items():
@@ -87,74 +94,94 @@ def orders(fit_sites: Sequence[Site], index: Index) -> dict[str, Matrix]:
     return found
 
 
-async def measure(sites: Sequence[Site], index: Index, weights: Mapping[str, Matrix], with_model: bool) -> list[Row]:
-    """One pass over the sites."""
-    ranker = Ranker.shipped()
-    usages, habits, repositories = Usages(index), Habits(), Repositories(index, sites)
-    model = await awake() if with_model else None
-    rows = {title: Row(title) for title in (*weights, "all, shipped weights", *(f"all, {c}" for c in CONDITIONS if c != "plain"))}
-    if model is not None:
-        rows |= {title: Row(title) for title in ("all + model", "all + model + adapter")}
-    adapted = 0
-    for site in sites:
+def measured(
+    sites: Sequence[Site], index: Path, weights: Mapping[str, Matrix], modelled: bool, known: Scores
+) -> tuple[list[Ranks], Scores]:
+    """(the ranks of the author's member at each site, every score of the model that was needed)."""
+    common, groups = in_repositories(sites)
+    ask = partial(measured_of, common=common, index=index, weights=weights, modelled=modelled, known=known)
+    ranks: list[Ranks] = []
+    scores: Scores = {}
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        for some, needed in pool.imap(ask, groups):
+            ranks += some
+            scores |= needed
+    return ranks, scores
+
+
+def measured_of(
+    sites: Sequence[Site], common: str, index: Path, weights: Mapping[str, Matrix], modelled: bool, known: Scores
+) -> tuple[list[Ranks], Scores]:
+    """The same for one repository."""
+
+    async def run() -> tuple[list[Ranks], Scores]:
+        with Index.open(index) as opened:
+            judge = Judge(opened, common, weights, await awake() if modelled else None, known)
+            try:
+                return [await judge.ranks(site) for site in sites], judge.needed
+            finally:
+                if judge.model is not None:
+                    await judge.model.stop()
+
+    return asyncio.run(run())
+
+
+class Judge:
+    """One repository's sites in their order; ``needed`` are the model's scores so far, of which some were ``known``."""
+
+    def __init__(self, index: Index, common: str, weights: Mapping[str, Matrix], model: Model | None, known: Scores) -> None:
+        self.model, self.needed = model, Scores()
+        self._index, self._weights, self._known = index, weights, known
+        self._usages, self._habits, self._repositories = Usages(index), Habits(), Repositories(index, common)
+        self._ranker, self._base = Ranker.shipped(), bundled_base()
+
+    async def ranks(self, site: Site) -> Ranks:
+        """The rank in each row of the table; none at all where the menu lacks the member."""
         document, offset = document_of(site)
-        place = place_at(index, document, offset)
+        place = place_at(self._index, document, offset)
         names = [m.symbol.name for m in place.members]
         if site["member"] not in names:
-            for row in rows.values():
-                row.ranks.append(0)
-            continue
+            return Ranks(str(site["path"]))
         gold = names.index(str(site["member"]))
-        tables = {
-            c: features(place.members, e)
-            for c, e in conditions(evidence_at(index, usages, place), place, site, repositories, habits)
-        }
+        evidence = evidence_at(self._index, self._usages, place)
+        tables = {c: features(place.members, e) for c, e in conditions(evidence, place, site, self._repositories, self._habits)}
         plain = tables["plain"]
-        scores = {title: plain @ w for title, w in weights.items()}
-        scores["all, shipped weights"] = ranker.scores(plain, False)
+        scores = {title: plain @ w for title, w in self._weights.items()}
+        scores[SHIPPED] = self._ranker.scores(plain, False)
         for condition in CONDITIONS:
             if condition != "plain":
-                scores[f"all, {condition}"] = ranker.scores(tables.get(condition, plain), False)
-        if model is not None:
-            alone, mixed, some = await modelled(model, index, place, plain, ranker, document, offset)
-            scores |= {"all + model": alone, "all + model + adapter": mixed}
-            adapted += some
-        for title, found in scores.items():
-            rows[title].ranks.append(menu.order(found).index(gold) + 1)
-        habits.note(repositories.name(site["path"]), receiver_of(place), str(site["member"]))
-    if model is not None:
-        await model.stop()
-        if not adapted:
-            del rows["all + model + adapter"]  # no adapter serves this environment
-        else:
-            print(f"adapters took part in {adapted} menus")
-    return list(rows.values())
+                scores[f"all, {condition}"] = self._ranker.scores(tables.get(condition, plain), False)
+        adapted = False
+        if self.model is not None:
+            more, adapted = await self._modelled(self.model, place, plain, document, offset)
+            scores |= more
+        self._habits.note(self._repositories.name(site["path"]), receiver_of(place), str(site["member"]))
+        return Ranks(str(site["path"]), {title: menu.order(matrix).index(gold) + 1 for title, matrix in scores.items()}, adapted)
+
+    async def _modelled(self, model: Model, place: Place, table: Matrix, document: Document, offset: int) -> tuple[dict[str, Matrix], bool]:
+        """(the scores with the model, and with the file's adapters too, whether it has any)."""
+        rows = menu.likeliest(place, table, self._ranker)
+        names = [place.members[i].symbol.name for i in rows]
+        prompt = prompt_at(document, offset, menu.signatures(place, rows))
+        choice = await model.choice(document.uri, imports_of(document.text), place.library, self._index.import_names())
+        found = {}
+        for title, mixture in {MODEL: (), ADAPTER: choice.mixture}.items():
+            key = sha256(repr((self._base.weights_hash, prompt, names, mixture)).encode()).hexdigest()
+            score = self.needed.get(key) or self._known.get(key) or await model.score(prompt, names, mixture, PATIENCE)
+            found[title] = self._ranker.scores(table, False)
+            if score is not None:
+                self.needed[key] = score
+                found[title] = self._ranker.scores(menu.with_model(table, rows, score), True)
+        return found, bool(choice.mixture)
 
 
 async def awake() -> Model:
     """The bundled base model with the registry's adapters, as the daemon has it."""
     paths = Paths.of()
     base: BaseModel = bundled_base()
-    model = Model(EmbeddedEngine(base.folder, paths), base, paths, print)
+    model = Model(EmbeddedEngine(base.folder, paths, threads=1), base, paths, print)
     await model.start()
     return model
-
-
-async def modelled(
-    model: Model, index: Index, place: Place, table: Matrix, ranker: Ranker, document: Document, offset: int
-) -> tuple[Matrix, Matrix, bool]:
-    """(scores with the model, with its adapters too, whether there are any)."""
-    rows = menu.likeliest(place, table, ranker)
-    names = [place.members[i].symbol.name for i in rows]
-    prompt = prompt_at(document, offset, menu.signatures(place, rows))
-    choice = await model.choice(document.uri, imports_of(document.text), place.library, index.import_names())
-
-    async def scored(mixture: tuple[tuple[str, float], ...]) -> Matrix:
-        found = await model.score(prompt, names, mixture, PATIENCE)
-        return ranker.scores(table, False) if found is None else ranker.scores(menu.with_model(table, rows, found), True)
-
-    alone = await scored(())
-    return alone, await scored(choice.mixture) if choice.mixture else alone, bool(choice.mixture)
 
 
 def main() -> int:
@@ -165,19 +192,25 @@ def main() -> int:
     parser.add_argument("--index", type=Path, required=True, help="the index of their environment, only read")
     parser.add_argument("--limit", type=int, default=0, help="judge on so many sites, drawn by a fixed seed")
     parser.add_argument("--no-model", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures here, and the model's scores beside it for the next time")
     options = parser.parse_args()
-    sites = sorted(read_sites(options.sites, options.limit), key=lambda s: (str(s["path"]), int(str(s["line"])), int(str(s["character"]))))
-    with Index.open(options.index) as index:
-        weights = orders(read_sites(options.fit, 3_000), index)
-        rows = asyncio.run(measure(sites, index, weights, not options.no_model))
-    files = [str(s["path"]) for s in sites]
-    found = {row.title: row.figures(files) for row in rows}
-    print(f"\n{len(sites)} sites of {len(set(files))} files\n\n| order | top-1 | top-5 | MRR | 95 % |\n|---|---|---|---|---|")
+    sites = read_sites(options.sites, options.limit)
+    weights = orders(read_sites(options.fit, 3_000), options.index)
+    kept = options.json.with_suffix(".scores.json") if options.json else None
+    known = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
+    ranks, needed = measured(sites, options.index, weights, not options.no_model, known)
+    if kept is not None and needed:
+        kept.write_text(json.dumps(needed))
+    titles = [*weights, SHIPPED, *(f"all, {c}" for c in CONDITIONS if c != "plain")]
+    adapted = sum(site.adapted for site in ranks)
+    titles += [] if options.no_model else [MODEL, ADAPTER] if adapted else [MODEL]
+    found = {title: figures(title, ranks) for title in titles}
+    print(f"{len(ranks)} sites of {len({site.path for site in ranks})} files, adapters in {adapted} menus\n")
+    print("| order | top-1 | top-5 | MRR | 95 % |\n|---|---|---|---|---|")
     for title, f in found.items():
         print(f"| {title} | {f['top1']:.3f} | {f['top5']:.3f} | {f['mrr']:.3f} | {f['low']:.3f}–{f['high']:.3f} |")
     if options.json:
-        options.json.write_text(json.dumps({"sites": len(sites), "rows": found}, indent=1) + "\n")
+        options.json.write_text(json.dumps({"sites": len(ranks), "rows": found}, indent=1) + "\n")
     return 0
 
 

@@ -3,16 +3,13 @@
     python bench/make_priors.py --env VENV --index ENV_INDEX.db [--out adapters/priors.bin] [--processes 2]
 
 Every installed file is read again (nothing of it runs), so what is written does not depend on how an index keeps its counts.
-A receiver is kept when code of at least two distributions calls it; argument lists are left out.  Four minutes on two cores
-for 150 distributions.
+A receiver is kept when code of at least two distributions calls it; argument lists are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -21,15 +18,10 @@ from pathlib import Path
 from octod.adapters.priors import Priors, write
 from octod.indexer.environment import distributions, find_environment
 from octod.indexer.store import Index
-from octod.indexer.usage import LARGEST_FILE, ReceiverUsage, mine
-from octod.indexer.work import read_source
+from octod.indexer.usage import ReceiverUsage, mine
 
 LARGEST = 3_000_000  # bytes that the wheel may grow by
 CHUNK = 2_000_000  # bytes of source in one task
-PERHAPS = "?"  # before what ``from a import b as c`` imports: a module or anything else
-FEWEST_ALIASES = 3  # distributions that use an alias for one module
-_ALIAS = re.compile(r"^[ \t]*import[ \t]+([\w.]+)[ \t]+as[ \t]+([A-Za-z]\w+)[ \t]*(?:#.*)?$", re.MULTILINE)
-_FROM_ALIAS = re.compile(r"^[ \t]*from[ \t]+(\w[\w.]*)[ \t]+import[ \t]+(\w+)[ \t]+as[ \t]+([A-Za-z]\w+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 Usage = dict[str, ReceiverUsage]
 Task = tuple[str, tuple[Path, ...]]  # distribution, files
@@ -47,29 +39,22 @@ def main() -> int:
     tasks = [t for d in found for t in chunks(d.library.distribution, d.files)]
     total: Usage = {}
     sources: dict[str, set[str]] = {}
-    aliases: dict[str, dict[str, set[str]]] = {}
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        for name, mined, named in pool.imap_unordered(partial(count, index=options.index), tasks):
+        for name, mined in pool.imap_unordered(partial(count, index=options.index), tasks):
             for receiver, usage in mined.items():
                 sources.setdefault(receiver, set()).add(name)
                 add(total.setdefault(receiver, ReceiverUsage()), usage)
-            for module, alias in named:
-                if (plain := module.removeprefix(PERHAPS)) in aliases.get(alias, {}):
-                    module = plain
-                aliases.setdefault(alias, {}).setdefault(module, set()).add(name)
     names: Counter[str] = Counter()
     for usage in total.values():
         names.update(usage.members)
     kept = {r: u for r, u in total.items() if len(sources[r]) > 1 and u.calls > 3}
-    with Index.open_snapshot(options.index) as index:
-        usual = {a: m for a, by in aliases.items() if (m := usual_module(index, a, by))}
     size = 0
     for least in range(2, 12):
-        size = write(options.out, {r: pruned(u, least) for r, u in kept.items()}, {n: c for n, c in names.items() if c > 4}, usual)
+        size = write(options.out, {r: pruned(u, least) for r, u in kept.items()}, {n: c for n, c in names.items() if c > 4})
         if size <= LARGEST:
             break
     written = Priors(options.out)
-    print(f"{options.out}: {size:,} bytes, {len(kept):,} receivers, {len(written.names):,} names, {len(usual)} aliases, pairs seen {least} times")
+    print(f"{options.out}: {size:,} bytes, {len(kept):,} receivers, {len(written.names):,} names, pairs seen {least} times")
     return 0
 
 
@@ -88,33 +73,14 @@ def chunks(name: str, files: Iterable[Path]) -> list[Task]:
     return [(name, tuple(group)) for group in groups]
 
 
-def count(task: Task, index: Path) -> tuple[str, Usage, set[tuple[str, str]]]:
-    """(distribution, its usage without argument lists, its (module, alias) pairs)."""
+def count(task: Task, index: Path) -> tuple[str, Usage]:
+    """(distribution, its usage without argument lists)."""
     name, files = task
-    named: set[tuple[str, str]] = set()
-    for file in files:
-        text = read_source(file, LARGEST_FILE)[0] or ""
-        named.update((module, alias) for module, alias in _ALIAS.findall(text))
-        named.update((f"{PERHAPS}{module}.{member}", alias) for module, member, alias in _FROM_ALIAS.findall(text))
     with Index.open_snapshot(index) as source:
         mined = mine(source, files)
     for usage in mined.values():
         usage.arguments.clear()
-    return name, mined, named
-
-
-def usual_module(index: Index, alias: str, modules: Mapping[str, set[str]]) -> str:
-    """The module that most distributions give the alias; empty where few do, or where it is no module."""
-    module, users = max(modules.items(), key=lambda pair: (len(pair[1]), pair[0]))
-    if len(users) < FEWEST_ALIASES or 2 * len(users) < sum(map(len, modules.values())):
-        return ""
-    if alias in sys.stdlib_module_names or alias in index.import_names() or alias == module.replace(".", "_"):
-        return ""  # another module that stands in for the one of that name
-    if module.startswith(PERHAPS):
-        module = module.removeprefix(PERHAPS)
-        scope = index.scope(module)
-        return module if scope is not None and scope.kind == "module" else ""
-    return module
+    return name, mined
 
 
 def add(total: ReceiverUsage, more: ReceiverUsage) -> None:

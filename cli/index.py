@@ -122,21 +122,23 @@ def search(query: tuple[str, ...], limit: int, env: str | None, as_json: bool) -
     """
     from octod.indexer.documentation import doc_of_member
     from octod.indexer.search import search as search_index
+    from octod.indexer.search import symbol_of
 
     words = " ".join(query)
     with fresh_index(env) as opened:
         found = search_index(opened, words, limit)
-        docs = {hit.qualified: doc_of_member(opened, hit.defined, hit.symbol) for hit in found}
+        symbols = [symbol_of(opened, hit) for hit in found]
+        docs = [doc_of_member(opened, hit.defined, symbol) if symbol else "" for hit, symbol in zip(found, symbols, strict=True)]
     rows = [
         {
             "name": hit.qualified,
-            "kind": hit.symbol.kind,
+            "kind": hit.kind,
             "library": str(hit.library),
-            "summary": summary(docs[hit.qualified]),
-            "deprecated": hit.symbol.deprecated,
+            "summary": summary(doc),
+            "deprecated": symbol.deprecated if symbol else None,
             "score": round(hit.score, 3),
         }
-        for hit in found
+        for hit, symbol, doc in zip(found, symbols, docs, strict=True)
     ]
     if as_json:
         show_json(rows)

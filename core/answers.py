@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-__all__ = ["AdapterUse", "Answer", "Edit", "Fix", "Fixes", "Ghost", "Hover", "Menu", "MenuItem", "Route", "SignatureHelp", "from_json", "to_json"]
+__all__ = ["AdapterUse", "Answer", "Brackets", "Edit", "Fix", "Fixes", "Ghost", "Hover", "Menu", "MenuItem", "Route", "SignatureHelp", "from_json", "to_json"]
 
 # How a menu was found: members by the index or by jedi (or not at all), names in scope, keywords of a call, imports.
 Route = Literal["index", "jedi", "unknown", "names", "keywords", "imports"]
+
+# Which entries of a menu get the brackets of a call where the client has snippets: none, functions, or classes too.
+Brackets = Literal["", "functions", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Menu:
     model: bool = False  # the model's score took part in the order
     incomplete: bool = False
     milliseconds: float = 0.0
+    brackets: Brackets = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from octod.core.answers import MenuItem
-from octod.daemon.context import Place, imports_of
+from octod.daemon.context import Place
 from octod.daemon.insertion import imports_before, statement
 from octod.daemon.unimported import ALIASES, Importable, Unimported
 from octod.indexer.parse import Cursor
@@ -34,10 +34,10 @@ _USUAL = {name: number for number, name in enumerate((
 _WORDS = tuple(sorted((*keyword.kwlist, "match", "case")))
 
 
-def bare_items(index: Index, place: Place, unimported: Unimported) -> list[MenuItem]:
+def bare_items(index: Index, place: Place, unimported: Unimported, imported: Collection[str]) -> list[MenuItem]:
     """Names that go on from what is typed: those in scope, nearest first, Python's words, names that could be imported.
 
-    With nothing typed the names in scope alone.
+    With nothing typed the names in scope alone.  ``imported`` are the top-level modules that the file imports.
     """
     cursor = place.cursor
     typed = cursor.partial
@@ -52,7 +52,7 @@ def bare_items(index: Index, place: Place, unimported: Unimported) -> list[MenuI
     far = sorted((item for builtin, item in scoped if builtin), key=lambda item: _USUAL.get(item.name, len(_USUAL)))
     if not typed:
         return _numbered([*near, *far])
-    new = _imports(index, place, unimported, known)
+    new = _imports(index, place, unimported, known, imported)
     exact = {item.name for item in new if item.name == typed and item.kind in ("class", "module")}
     words = [MenuItem(word, "keyword", "") for word in _WORDS if word.startswith(typed)]
     return _numbered([
@@ -83,10 +83,11 @@ def names_something_new(cursor: Cursor) -> bool:
     return begun
 
 
-def _imports(index: Index, place: Place, unimported: Unimported, known: set[str]) -> list[MenuItem]:
+def _imports(
+    index: Index, place: Place, unimported: Unimported, known: set[str], imported: Collection[str]
+) -> list[MenuItem]:
     """Entries for names of libraries that are installed and not imported yet, the likeliest first."""
     text, typed = place.cursor.text, place.cursor.partial
-    imported = set(imports_of(text))
     tops = index.import_names()
     found: list[tuple[float, Importable, str]] = []  # worth, what, alias
     for alias, module in ALIASES.items():
@@ -126,7 +127,7 @@ def _imports(index: Index, place: Place, unimported: Unimported, known: set[str]
     return items
 
 
-def _worth(one: Importable, typed: str, imported: set[str]) -> float:
+def _worth(one: Importable, typed: str, imported: Collection[str]) -> float:
     """How likely it is meant: used often, of a library that the file imports already, not deep inside."""
     top = (one.module or one.name).partition(".")[0]
     worth = math.log1p(one.uses) - 0.7 * one.module.count(".") + 2.5 * (top in imported)

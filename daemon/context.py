@@ -14,7 +14,7 @@ from octod.adapters.prompt import Prompt
 from octod.adapters.ranker import Evidence
 from octod.adapters.returning import words_of
 from octod.adapters.signatures import render_signature
-from octod.core.errors import IndexProblem
+from octod.core.cache import Cache
 from octod.core.symbols import Member
 from octod.daemon.protocol import Document
 from octod.indexer.expected import expected_at
@@ -25,14 +25,15 @@ from octod.indexer.parse import Cursor, parse_at
 from octod.indexer.project import project_name
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
-from octod.indexer.usage import ReceiverUsage, decode
+from octod.indexer.usage import ReceiverUsage, usage_of
 
-__all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "place_at", "prompt_at", "signature_line", "words_around"]
+__all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "modules_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 _MOST_BASES = 6
 _MOST_TYPES = 4
 _MOST_MERGED = 32
+_MOST_USAGE = 12_000_000  # bytes of counts kept decoded; a well-known receiver takes 0.3 MB
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _AROUND, _MOST_AROUND = 2_000, 60  # characters and names before the cursor whose words count as being around
 _AFTER = 400  # characters of following text; the prompt reads 32 tokens of it
@@ -106,11 +107,11 @@ class Usages:
     """
 
     def __init__(
-        self, index: Index, priors: Priors | None = None, accepted: Accepted | None = None, most: int = 500
+        self, index: Index, priors: Priors | None = None, accepted: Accepted | None = None, most: int = _MOST_USAGE
     ) -> None:
-        self.index, self.accepted, self._most = index, accepted, most
+        self.index, self.accepted = index, accepted
         self.priors = priors or Priors.shipped()
-        self._known: OrderedDict[str, ReceiverUsage | None] = OrderedDict()
+        self._known: Cache[str, ReceiverUsage | None] = Cache(most)
         self._generation = -1
 
     def refresh(self) -> None:
@@ -123,21 +124,10 @@ class Usages:
     def of(self, key: str) -> ReceiverUsage | None:
         """The usage of a receiver key, None when no call of it was ever seen, or what was seen cannot be read."""
         if key in self._known:
-            self._known.move_to_end(key)
             return self._known[key]
-        usage = with_prior(self._local(key), self.priors.of(key))
-        self._known[key] = usage
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
-        return usage
-
-    def _local(self, key: str) -> ReceiverUsage | None:
-        data = self.index.usage(key)
-        try:
-            return decode(data) if data else None
-        except IndexProblem:
-            self.index.damaged = True  # the workspace builds a damaged index again
-            return None
+        usage = with_prior(usage_of(self.index, key), self.priors.of(key))
+        # the weights are measured
+        return self._known.put(key, usage, 300 + (600 * len(usage.members) + 160 * len(usage.features) if usage else 0))
 
 
 def evidence_at(index: Index, usages: Usages, place: Place, patience: float = math.inf) -> Evidence:
@@ -183,11 +173,16 @@ def words_around(text: str) -> Counter[str]:
 
 def imports_of(text: str) -> tuple[str, ...]:
     """The top-level names of the modules that a text imports, in order; relative imports are left out."""
+    return tuple(dict.fromkeys(module.partition(".")[0] for module in modules_of(text)))
+
+
+def modules_of(text: str) -> tuple[str, ...]:
+    """The modules that a text imports, or imports from, in order; relative imports are left out."""
     found: dict[str, None] = {}
     for match in _IMPORT.finditer(text):
         for part in (match[1] or match[2]).split(","):
-            name = part.split(" as ")[0].strip().split(".")[0]
-            if name.isidentifier():
+            name = part.split(" as ")[0].strip()
+            if name.replace(".", "_").isidentifier() and not name.startswith("."):
                 found[name] = None
     return tuple(found)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from octod.indexer.environment import Environment
 from octod.indexer.watch import Change
 
-__all__ = ["concerns", "is_project", "named", "project_of", "short"]
+__all__ = ["activated", "concerns", "is_project", "named", "project_of", "short"]
 
 
 def named(hint: str | None, root: str | None) -> str | None:
@@ -16,6 +18,14 @@ def named(hint: str | None, root: str | None) -> str | None:
         return hint
     hint = hint.replace("${workspaceFolder}", root)
     return hint if hint.startswith("~") else str(Path(root, hint))
+
+
+def activated(active: str | None) -> Mapping[str, str] | None:
+    """The environment variables of an editor in which ``active`` is activated (empty: nothing is), None for this process's own."""
+    if active is None:
+        return None
+    own = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    return own | ({"VIRTUAL_ENV": active} if active else {})
 
 
 def project_of(root: Path, environment: Environment) -> Path:

@@ -1,6 +1,6 @@
 """``python -m octod.daemon.gather INDEX TABLE``: the public names of an environment that a file may import, as one text file.
 
-A process of its own: it reads thousands of modules for a second or three, while the daemon answers.  Its parts are remembered
+A process of its own: it reads thousands of modules for some seconds, while the daemon answers.  Its parts are remembered
 by library, so after an upgrade only what changed is read again.
 """
 
@@ -14,12 +14,13 @@ from pathlib import Path
 
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Scope, Symbol
+from octod.indexer.lookup import refresh, resolve
 from octod.indexer.store import Index
-from octod.indexer.usage import decode
+from octod.indexer.usage import usage_of
 
 __all__ = ["FORMAT", "gather", "stamps", "write"]
 
-FORMAT = 1
+FORMAT = 2
 _DEEPEST = 2  # dots of a module's name: sqlalchemy.ext.asyncio; of those in large libraries packages and what is called into
 _FEW = 200  # modules of a library that are all read, however deep
 _MOST = 120_000  # names; 60 bytes each keep the table under the 10 MB that it may take in memory
@@ -28,7 +29,6 @@ _MOST_PATHS = 2  # different things of one name that one library offers
 _PASSED = frozenset(
     ["tests", "test", "testing", "conftest", "setup", "vendor", "vendored", "idlelib", "lib2to3", "encodings", "antigravity", "this", "nt", "ntpath", "posix", "posixpath", "genericpath", "sre_compile", "sre_constants", "sre_parse"]
 )
-_HOPS = 4
 
 
 def stamps(imports: Mapping[str, tuple[LibraryId, ...]]) -> dict[str, str]:
@@ -95,34 +95,23 @@ def _modules(index: Index, top: str) -> Iterator[tuple[Scope, Mapping[str, int],
             inner = ((m, m.rpartition(".")[2]) for m in index.submodules(qualified))
             every += [m for m, last in inner if not last.startswith("_") and last not in _PASSED]
     for qualified in every:
+        refresh(index)  # what was looked up for the modules before may have become too much
         scope = index.scope(qualified)
         if scope is None or scope.kind != "module":
             continue
-        data = index.usage(qualified)
-        try:
-            usage = decode(data) if data else None
-        except IndexProblem:
-            usage = None
+        usage = usage_of(index, qualified)
         package = scope.file.endswith(("__init__.py", "__init__.pyi"))
         if len(every) <= _FEW or qualified.count(".") < _DEEPEST or usage is not None or package:
             yield scope, usage.members if usage else {}, usage.calls if usage else 0
 
 
 def _followed(index: Index, scope: Scope, symbol: Symbol) -> tuple[str, str]:
-    """(kind, qualified name) of what an alias leads to."""
-    qualified = f"{scope.qualified}.{symbol.name}"
-    for _ in range(_HOPS):
-        if symbol.kind != "alias" or symbol.target is None:
-            return symbol.kind, qualified
-        qualified = symbol.target
-        parent, _, name = qualified.rpartition(".")
-        owner = index.scope(parent) if parent else None
-        following = owner.symbols.get(name) if owner is not None else None
-        if following is None:
-            found = index.scope(qualified)
-            return ("module" if found is not None and found.kind == "module" else "attribute"), qualified
-        symbol = following
-    return "attribute", qualified
+    """(kind, qualified name) of what a name of a module leads to."""
+    if symbol.kind != "alias":
+        return symbol.kind, f"{scope.qualified}.{symbol.name}"
+    target = symbol.target or ""
+    found = resolve(index, target)
+    return (found.kind, found.qualified) if found is not None else ("attribute", target)  # of what is not installed
 
 
 def _earlier(path: Path) -> tuple[dict[str, str], list[str]]:

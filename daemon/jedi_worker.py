@@ -30,7 +30,8 @@ log = logging.getLogger("octod.daemon")
 
 _LIMIT = 10.0  # seconds for one question before the worker is killed
 _KEPT = 256  # answers kept
-_MEMORY = 600  # MiB resident, above which a worker is replaced: jedi's caches only grow
+_MEMORY = 250  # MiB resident, above which a worker is replaced between two questions
+_PARSED = 3_000_000  # characters of files that jedi keeps parsed, at 30 bytes each
 _MOST = 2_000  # completions in one answer
 
 
@@ -124,11 +125,13 @@ class JediWorker:
             self.restarts += 1
             await self._end()
             return ()
-        if (answer or {}).get("memory", 0) > _MEMORY:
-            await self._end()
         self._answers[key] = found
         while len(self._answers) > _KEPT:
             self._answers.popitem(last=False)
+        if (answer or {}).get("memory", 0) > _MEMORY:
+            await self._end()
+            with contextlib.suppress(OSError):  # the next question tries again
+                await self.start()  # importing jedi takes a while
         return found
 
     async def _end(self) -> None:
@@ -197,6 +200,25 @@ def main(cache: str) -> None:
             print(f"jedi: {type(error).__name__}: {error}", file=sys.stderr)
             completions = []
         _write(answers, encode({"completions": completions, "memory": _memory()}))
+        _forget(_PARSED)
+
+
+def _forget(most: int) -> None:
+    """Let go of the parsed files that were used longest ago: parso keeps 600 of them for ten minutes at least."""
+    import gc
+
+    from parso.cache import parser_cache
+
+    files = [(item.last_used, kept, path, item) for kept in parser_cache.values() for path, item in kept.items()]
+    dropped = False
+    for _, kept, path, item in sorted(files, key=lambda file: -file[0]):
+        most -= sum(map(len, item.lines or ()))
+        if most < 0:
+            del kept[path]
+            dropped = True
+    del files
+    if dropped:
+        gc.collect()  # trees refer to themselves in circles
 
 
 def _empty(cache: str) -> None:
@@ -269,9 +291,12 @@ def _closed(trusted: list[str]) -> Any:
 
 
 def _memory() -> int:
-    """MiB resident at most so far."""
+    """MiB resident now; where the system does not tell, at most so far."""
+    import os
     import resource
 
+    with contextlib.suppress(OSError), open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak // 1024 if sys.platform != "darwin" else peak // (1024 * 1024))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from octod.indexer.names import View
 from octod.indexer.overloads import Signature, signatures
 from octod.indexer.parse import EnclosingCall, parse_expression
 from octod.indexer.reading import Reading
-from octod.indexer.scope import callees_at, types_at, view_of
+from octod.indexer.scope import callees_at, types_at, usage_key, view_of
 
 __all__ = ["KIND", "Called", "at_argument", "called_at", "described", "keyword_items"]
 
@@ -27,6 +28,7 @@ _LONGEST = 60  # characters shown of an annotation and default
 _NOBODY = LibraryId("", "", "")
 _SEEN = 3  # times that a keyword which ``**kwargs`` takes must have been seen: once may be a slip
 _MOST_TAKEN = 24  # such keywords offered
+_UNPACK = re.compile(r"(?:\w+\.)*Unpack\[\s*[\"']?([\w.]+)[\"']?\s*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,11 @@ def keyword_items(source: ScopeSource, usages: Usages, place: Place) -> list[Men
         for parameter in _open(one.symbol, call):
             if parameter.name not in found:
                 found[parameter.name] = _item(one, parameter, end)
-        if any(p.kind == "kwarg" for s in signatures(one.symbol) for p in s[0]):
-            for name in _taken(usages, one, call):
+        if rest := [p for s in signatures(one.symbol) for p in s[0] if p.kind == "kwarg"]:
+            for name, annotation in _unpacked(source, one, rest[0]):
+                if name not in call.given:
+                    found.setdefault(name, _item(one, Parameter(name, "keyword", None, annotation), end))
+            for name in _taken(usages, _counted(source, place, one), one.symbol, call):
                 found.setdefault(name, _item(one, Parameter(name, "keyword"), end))
     return [replace(item, score=float(-rank)) for rank, item in enumerate(found.values())]
 
@@ -130,16 +135,47 @@ def _takes(signature: Signature, call: EnclosingCall) -> bool:
     return (places >= call.positional or "vararg" in kinds) and ("kwarg" in kinds or names >= set(call.given))
 
 
-def _taken(usages: Usages, one: Called, call: EnclosingCall) -> list[str]:
-    """Keywords that a function with ``**kwargs`` was given elsewhere, the most frequent first."""
+def _unpacked(source: ScopeSource, one: Called, rest: Parameter) -> list[tuple[str, str]]:
+    """(name, annotation) of the keywords that ``**kwargs: Unpack[SomeTypedDict]`` takes (PEP 692)."""
+    written = _UNPACK.fullmatch(rest.annotation or "")
+    module = one.qualified.rpartition(".")[0]
+    while written is not None and module:
+        target = resolve(source, f"{module}.{written[1]}")
+        if target is not None and target.kind == "class" and target.symbol is not None:
+            return [(p.name, p.annotation or "") for p in target.symbol.parameters or ()]
+        module = module.rpartition(".")[0]
+    return []
+
+
+def _counted(source: ScopeSource, place: Place, one: Called) -> list[tuple[str, str]]:
+    """(key of usage, member) under which calls of a function are counted: by the module or object that the file takes it from,
+    which may give it on, then by where it is defined."""
+    call = place.cursor.call
+    assert call is not None
+    written, _, member = call.function.rpartition(".")
+    owners = types_at(source, place.cursor, written, place.module, place.package) if written else ()
     owner, _, name = one.qualified.rpartition(".")
-    counts: Mapping[str, int] = {}
-    for key in (f"{owner}()", owner):
-        usage = usages.of(key)
-        if usage is not None and usage.keywords.get(name):
-            counts = usage.keywords[name]
-            break
-    own = {p.name for s in signatures(one.symbol) for p in s[0]}
+    imported = () if written else _imported(source, place, call.function)
+    return [*((usage_key(t), member) for t in owners), *imported, (f"{owner}()", name), (owner, name)]
+
+
+def _imported(source: ScopeSource, place: Place, name: str) -> list[tuple[str, str]]:
+    """(module, name there) of a name that the file imports from a module."""
+    view = view_of(source, place.cursor.tree, place.module, place.package)
+    at = view.cursor()
+    bindings = view.bindings(name, at.block, at.use) if at is not None else ()
+    found: list[tuple[str, str]] = []
+    for _, binding in bindings[:1]:
+        if isinstance(node := binding.node, ast.ImportFrom) and (target := resolve(source, view.absolute(node) or "")) is not None:
+            found = [(target.qualified, a.name) for a in node.names if (a.asname or a.name) == name]
+    return found
+
+
+def _taken(usages: Usages, keys: list[tuple[str, str]], symbol: Symbol, call: EnclosingCall) -> list[str]:
+    """Keywords that a function with ``**kwargs`` was given elsewhere, the most frequent first."""
+    known = ((usages.of(key), name) for key, name in keys)
+    counts: Mapping[str, int] = next((u.keywords[name] for u, name in known if u is not None and u.keywords.get(name)), {})
+    own = {p.name for s in signatures(symbol) for p in s[0]}
     names = [n for n, count in sorted(counts.items(), key=lambda c: -c[1]) if count >= _SEEN and n not in call.given]
     return [n for n in names if n not in own][:_MOST_TAKEN]
 

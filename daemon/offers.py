@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from octod.adapters.ranker import Matrix, Ranker, features
-from octod.core.answers import MenuItem, Route
+from octod.adapters.ranker import Evidence, Matrix, Ranker, features
+from octod.core.answers import Brackets, MenuItem, Route
 from octod.core.symbols import LibraryId
 from octod.daemon import imports, menu
 from octod.daemon.bare import bare_items
+from octod.daemon.brackets import brackets_at
 from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at
 from octod.daemon.keywords import keyword_items
 from octod.daemon.protocol import Document
 from octod.daemon.unimported import Unimported
+from octod.indexer.offer import offered
 from octod.indexer.store import Index
 
-__all__ = ["Around", "Offer", "offer_at"]
+__all__ = ["Around", "Offer", "acquaint", "offer_at"]
 
 _PATIENCE = 0.008  # seconds of work that a menu may put into what the file calls elsewhere
 
@@ -49,6 +51,7 @@ class Offer:
     items: tuple[MenuItem, ...] = ()
     incomplete: bool = False
     whole: bool = True
+    brackets: Brackets = ""
 
 
 def offer_at(
@@ -66,7 +69,7 @@ def offer_at(
         table = features(place.members, evidence)
         rows = menu.likeliest(place, table, ranker) if place.members else []
         used = frozenset((*evidence.here, *evidence.same_type))
-        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used, whole=evidence.whole)
+        return Offer(place, "imports" if part and place.members else "index", around, table, rows, used, whole=evidence.whole, brackets=brackets_at(place))
     before = cursor.text[: cursor.offset - len(cursor.partial)].rstrip(" \t")
     if members_only or (part is None and before.endswith(".")):  # after a number's dot, or a dot after nothing
         return _finished(place, None, around)
@@ -76,7 +79,7 @@ def offer_at(
         return _finished(place, "imports", around, imports.word_items(part, cursor))
     usages.refresh()
     keywords = keyword_items(index, usages, place)
-    names = bare_items(index, place, unimported)
+    names = bare_items(index, place, unimported, around.imports)
     if not keywords and not names:
         return _finished(place, None, around)
     # what goes on from the typed name comes first, then keywords, whose names the editor filters
@@ -86,7 +89,13 @@ def offer_at(
     return _finished(place, "keywords" if begun else "names", around, items, incomplete=True)
 
 
+def acquaint(index: Index, usages: Usages, module: str) -> None:
+    """Read ahead what a menu of a module's members takes."""
+    if members := offered(index, module, False):
+        features(members, Evidence(usage=usages.of(module)))
+
+
 def _finished(
     place: Place, route: Route | None, around: Around, items: list[MenuItem] | tuple[()] = (), incomplete: bool = False
 ) -> Offer:
-    return Offer(place, route, around, np.zeros((0, 0)), [], items=tuple(items), incomplete=incomplete)
+    return Offer(place, route, around, np.zeros((0, 0)), [], items=tuple(items), incomplete=incomplete, brackets=brackets_at(place) if items else "")

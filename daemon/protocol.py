@@ -20,7 +20,8 @@ class Document:
 
     ``version`` grows with every change of that ``uri``; ``path`` is None for a buffer without a file;
     ``environment`` is the interpreter or folder that the editor names, None lets the daemon look; ``root`` is
-    the workspace folder.  ``typed`` says that a person writes it: what is accepted there orders later menus.
+    the workspace folder.  ``typed`` says that a person writes it: what is accepted there orders later menus.  ``active`` is
+    the environment that is activated where the editor runs, empty for none, None where nobody said.
     """
 
     uri: str
@@ -30,6 +31,7 @@ class Document:
     environment: str | None = None
     root: str | None = None
     typed: bool = False
+    active: str | None = None
 
     def to_json(self, *, text: bool) -> dict[str, Any]:
         """As on the wire; without ``text`` where the other side has this version already."""
@@ -49,15 +51,15 @@ class Document:
         uri, version, text = data.get("uri"), data.get("version"), data.get("text")
         if not isinstance(uri, str) or type(version) is not int or not isinstance(text, str | None):
             raise UsageError("a document needs a uri, a version and a text or null")
-        path, environment, root = (data.get(key) for key in ("path", "environment", "root"))
-        if not all(isinstance(value, str | None) for value in (path, environment, root)):
-            raise UsageError("path, environment and root of a document are strings or null")
+        path, environment, root, active = (data.get(key) for key in ("path", "environment", "root", "active"))
+        if not all(isinstance(value, str | None) for value in (path, environment, root, active)):
+            raise UsageError("path, environment, root and active of a document are strings or null")
         if text is None:
             before = known.get(uri)
             if before is None or before.version != version:
                 return None
             text = before.text
-        return cls(uri, version, text, path, environment, root, typed=data.get("typed") is True)
+        return cls(uri, version, text, path, environment, root, data.get("typed") is True, active)
 
 
 class Service(Protocol):
@@ -79,7 +81,7 @@ class Service(Protocol):
         """What stands at an offset."""
 
     async def describe(
-        self, environment: str | None, root: str | None, path: str | None, qualified: str
+        self, environment: str | None, root: str | None, path: str | None, qualified: str, active: str | None = None
     ) -> Hover | None:
         """What a qualified name is (the menu's entry under the user's eyes); its start and end are 0."""
 

@@ -319,7 +319,7 @@ class _Connection:
             raise UsageError("qualified is missing")
         service = await self._server.service()
         hover = await service.describe(
-            _string(params, "environment"), _string(params, "root"), _string(params, "path"), qualified
+            _string(params, "environment"), _string(params, "root"), _string(params, "path"), qualified, _string(params, "active")
         )
         return None if hover is None else to_json(hover)
 

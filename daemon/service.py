@@ -29,14 +29,14 @@ from octod.core.settings import Settings
 from octod.daemon import details, menu
 from octod.daemon import ghost as ghosts
 from octod.daemon.actions import Past, fixes, gone_in
-from octod.daemon.context import Place, Usages, imports_of, place_at, prompt_at
+from octod.daemon.context import Place, Usages, imports_of, modules_of, place_at, prompt_at
 from octod.daemon.engines.protocol import Engine
 from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
 from octod.daemon.model import Model, embedded
-from octod.daemon.offers import Around, Offer, offer_at
+from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
 from octod.daemon.unimported import Unimported
@@ -49,6 +49,7 @@ __all__ = ["OctodService", "make_service"]
 T = TypeVar("T")
 
 _TURNS = 60  # of 10 to 20 ms, for a file to be read as a whole
+_AHEAD = 24  # imported modules whose members are read before somebody asks
 _QUIET = 0.5  # seconds that the engine's start waits for a first menu
 _LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
 _JEDI = 0.03  # seconds a menu waits for jedi, which is asked ahead; a late answer is there at the next key
@@ -88,7 +89,7 @@ class OctodService:
         unranked = len(offer.table) != len(place.members)  # a finished menu without entries
         if offer.items or unranked or offer.route not in ("index", "imports"):
             self._count(workspace, offer.route)
-            return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began))
+            return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began), brackets=offer.brackets)
         if not place.members:
             return await self._unknown(workspace, place, began)
         # What the index took is the model's loss: the menu as a whole is there in time.
@@ -112,6 +113,7 @@ class OctodService:
             _uses(choice) if modelled else (),
             modelled,
             milliseconds=_since(began),
+            brackets=offer.brackets,
         )
 
     async def ghost(self, document: Document, offset: int, selected: str | None) -> Ghost | None:
@@ -158,9 +160,11 @@ class OctodService:
         index = workspace.index
         return await self._read(workspace, lambda: details.hover_at(index, place_at(index, document, end)))
 
-    async def describe(self, environment: str | None, root: str | None, path: str | None, qualified: str) -> Hover | None:
+    async def describe(
+        self, environment: str | None, root: str | None, path: str | None, qualified: str, active: str | None = None
+    ) -> Hover | None:
         """What a qualified name is."""
-        workspace = self._workspaces.of(environment, root, path)
+        workspace = self._workspaces.of(environment, root, path, active)
         return await self._read(workspace, details.describe, workspace.index, qualified)
 
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
@@ -179,7 +183,7 @@ class OctodService:
         return await self._read(workspace, fixes, workspace.index, document, known)
 
     async def warm(self, document: Document, offset: int) -> None:
-        """Open the environment, load the file's adapters, and let the model read up to the current line."""
+        """Open the environment, load the file's adapters, let the model read up to the current line, read what is imported."""
         workspace = self._workspace(document)
         offer = await self._offer(workspace, document, offset, members_only=True)
         for _ in range(_TURNS):  # the rest of a long file, in short turns between which a menu is answered
@@ -194,6 +198,9 @@ class OctodService:
             call, _, choice = await self._call(workspace, document, offset)
             shown = ghosts.called_signature(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
+        usages = self._usages_of(workspace)
+        for module in modules_of(document.text)[:_AHEAD]:
+            await self._read(workspace, acquaint, workspace.index, usages, module)
 
     async def close(self, uri: str) -> None:
         """Nothing is kept for a document but what was told about it."""
@@ -253,7 +260,7 @@ class OctodService:
 
     def _workspace(self, document: Document) -> Workspace:
         self._learning.seen(document)
-        return self._workspaces.of(document.environment, document.root, document.path)
+        return self._workspaces.of(document.environment, document.root, document.path, document.active)
 
     def _usages_of(self, workspace: Workspace) -> Usages:
         known = self._usages.get(workspace.environment.key)

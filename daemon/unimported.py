@@ -33,11 +33,14 @@ _AGAIN = 20.0  # seconds between two tables of one environment: a project's reco
 # What modules are called by common agreement: by their own documentation, and in ruff's list of conventional aliases
 # (flake8-import-conventions).  Offered only where the module is installed.
 ALIASES = {
-    "alt": "altair", "da": "dask.array", "dd": "dask.dataframe", "ET": "xml.etree.ElementTree", "F": "torch.nn.functional",
-    "gpd": "geopandas", "gr": "gradio", "go": "plotly.graph_objects", "hv": "holoviews", "jnp": "jax.numpy",
-    "mpl": "matplotlib", "nn": "torch.nn", "np": "numpy", "npt": "numpy.typing", "nx": "networkx", "pa": "pyarrow",
-    "pd": "pandas", "pl": "polars", "plt": "matplotlib.pyplot", "px": "plotly.express", "sa": "sqlalchemy", "sm": "statsmodels.api",
-    "smf": "statsmodels.formula.api", "sns": "seaborn", "sp": "scipy", "st": "streamlit", "tf": "tensorflow", "xr": "xarray",
+    "alt": "altair", "az": "arviz", "cp": "cupy", "da": "dask.array", "dd": "dask.dataframe", "dt": "datetime",
+    "ET": "xml.etree.ElementTree", "F": "torch.nn.functional", "gpd": "geopandas", "gr": "gradio", "go": "plotly.graph_objects",
+    "hv": "holoviews", "jnp": "jax.numpy", "lgb": "lightgbm", "mcolors": "matplotlib.colors", "mdates": "matplotlib.dates",
+    "mpatches": "matplotlib.patches", "mpl": "matplotlib", "mticker": "matplotlib.ticker", "ndi": "scipy.ndimage", "nn": "torch.nn",
+    "np": "numpy", "npt": "numpy.typing", "nx": "networkx", "pa": "pyarrow", "pc": "pyarrow.compute", "pd": "pandas", "pl": "polars",
+    "plt": "matplotlib.pyplot", "pm": "pymc", "pq": "pyarrow.parquet", "px": "plotly.express", "sa": "sqlalchemy",
+    "sm": "statsmodels.api", "smf": "statsmodels.formula.api", "sns": "seaborn", "sp": "scipy", "st": "streamlit",
+    "tf": "tensorflow", "tk": "tkinter", "xgb": "xgboost", "xr": "xarray",
 }  # fmt: skip
 
 
@@ -142,15 +145,15 @@ class Unimported:
     async def _refresh(self, generation: int) -> None:
         self._not_before = time.monotonic() + _AGAIN
         try:
-            made_of = await asyncio.to_thread(self._load)
+            made_of = await asyncio.to_thread(self.load)
             if made_of != await asyncio.to_thread(lambda: stamps(self.index.import_names())):
                 await self._gather()
-                await asyncio.to_thread(self._load)
+                await asyncio.to_thread(self.load)
             self._generation = generation
         except (OSError, ValueError, IndexProblem) as error:
             log.info("names of %s: %s", self._path.stem, error)
 
-    def _load(self) -> dict[str, str]:
+    def load(self) -> dict[str, str]:
         """Take the table from its file; what it was made of, nothing when there is none that fits."""
         try:
             if self._path.stat().st_size > _LARGEST:

@@ -21,7 +21,7 @@ from typing import Any
 
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
-from octod.daemon.folders import concerns, is_project, named, project_of, short
+from octod.daemon.folders import activated, concerns, is_project, named, project_of, short
 from octod.daemon.jobs import Jobs, Report
 from octod.daemon.upgrades import Upgrades
 from octod.indexer.build import BuildReport, Progress, build
@@ -251,20 +251,20 @@ class Workspaces:
     def __init__(self, paths: Paths, jobs: Jobs, changed: Callable[[], None], say: Say = lambda text: None) -> None:
         self._paths, self._jobs, self._changed, self._say = paths, jobs, changed, say
         self._open: dict[str, Workspace] = {}
-        self._found: dict[tuple[str | None, str | None], tuple[float, Environment]] = {}
+        self._found: dict[tuple[str | None, str | None, str | None], tuple[float, Environment]] = {}
         self._watcher: Watcher | None = None
         self._watching: asyncio.Task[None] | None = None
         self._unwatched: list[tuple[Workspace, Path | None]] = []
         self._editable: set[Path] = set()  # project folders of editable installs that are watched
         self._loop = asyncio.get_running_loop()
 
-    def of(self, environment: str | None, root: str | None, path: str | None) -> Workspace:
+    def of(self, environment: str | None, root: str | None, path: str | None, active: str | None = None) -> Workspace:
         """The workspace of a document; raises EnvironmentProblem where there is none.
 
         The first question about an environment starts its build.
         """
         start = str(Path(path).parent) if path else root
-        found = self._environment(named(environment, root), start)
+        found = self._environment(named(environment, root), start, active)
         workspace = self._open.get(found.key)
         if workspace is None:
             workspace = Workspace(found, self._paths, self._jobs, self._say, self._rewatch)
@@ -300,14 +300,14 @@ class Workspaces:
         """The project folders whose changes are seen, those of editable installs included."""
         return self._watcher.roots if self._watcher else ()
 
-    def _environment(self, hint: str | None, start: str | None) -> Environment:
-        known = self._found.get((hint, start))
+    def _environment(self, hint: str | None, start: str | None, active: str | None) -> Environment:
+        known = self._found.get((hint, start, active))
         if known is not None and time.monotonic() - known[0] < _FOUND_FOR:
             return known[1]
-        environment = find_environment(hint, Path(start) if start else None)
+        environment = find_environment(hint, Path(start) if start else None, activated(active))
         if len(self._found) >= _MOST_FOUND:
             self._found.clear()
-        self._found[hint, start] = time.monotonic(), environment
+        self._found[hint, start, active] = time.monotonic(), environment
         return environment
 
     def _watch(self, workspace: Workspace, project: Path | None) -> None:

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
+from octod.core.symbols import Symbol
 from octod.indexer.lookup import (
     ScopeSource,
     Target,
     TypeRef,
     bases,
     dotted,
+    find_member,
     find_name,
     memo_of,
     mro,
+    resolve,
     scope_of,
 )
 from octod.indexer.parse import parse_expression
+from octod.indexer.placeholders import (
+    UNKNOWN,
+    Variables,
+    free_variables,
+    has_placeholder,
+    products,
+    substitute,
+    union_of,
+    weight,
+)
+from octod.indexer.reading import CALLED
 
 __all__ = [
     "UNKNOWN",
@@ -32,16 +46,16 @@ __all__ = [
     "types_of",
 ]
 
-Variables = Mapping[str, tuple[TypeRef, ...]]
 NameLookup = Callable[[str], "tuple[TypeRef, ...] | None"]
 
-UNKNOWN = TypeRef("")
 ELLIPSIS = TypeRef("...")
 _SELF = TypeRef("~Self")
 # How type variables are named; an alias of a type that is named so reads the same, by its bound.
 _VARIABLE = re.compile(r"^_?[A-Z]$|^_\w*T\d?(?:_co|_contra)?$|^\w*T(?:_co|_contra)?$|^T[A-Z_]\w*$|^_[A-Z]{1,2}\d?$")
 _MOST = 12  # alternatives kept of a union
 _DEEPEST = 10
+_HEAVIEST = 30  # types in one that a chain of functions has put together
+_LONGEST_CHAIN = 30  # functions that give what another function gives
 
 _BUILTINS = frozenset({
     "int", "float", "str", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "complex",
@@ -59,6 +73,7 @@ _TRANSPARENT = frozenset({
     "Optional", "Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly", "InitVar",
     "Unpack", "TypeGuard", "TypeIs",
 })  # fmt: skip
+_WAITING = ("typing.Coroutine", "typing.Awaitable")
 _NOTHING = frozenset({
     "None", "Any", "NoReturn", "Never", "Ellipsis", "Incomplete", "TypeAlias", "ParamSpec", "Unused",
 })  # fmt: skip
@@ -130,11 +145,11 @@ def read_annotation(source: ScopeSource, node: ast.expr, named: NameLookup, dept
         if not isinstance(node.op, ast.BitOr):
             return ()
         left = read_annotation(source, node.left, named, depth + 1)
-        return _union(left, read_annotation(source, node.right, named, depth + 1))
+        return union_of(left, read_annotation(source, node.right, named, depth + 1))
     if isinstance(node, ast.BoolOp):  # ``DataFrame or Series``, as docstrings say
         found = ()
         for value in node.values:
-            found = _union(found, read_annotation(source, value, named, depth + 1))
+            found = union_of(found, read_annotation(source, value, named, depth + 1))
         return found
     if isinstance(node, (ast.Tuple, ast.List)) and node.elts:
         if isinstance(node, ast.List):
@@ -144,6 +159,11 @@ def read_annotation(source: ScopeSource, node: ast.expr, named: NameLookup, dept
         return _subscript(source, node, named, depth)
     if isinstance(node, ast.Starred):
         return read_annotation(source, node.value, named, depth + 1)
+    if isinstance(node, ast.Call):  # what a function gives, as the extractor writes it
+        return named(dotted(node.func) + CALLED) or ()
+    if isinstance(node, ast.Await):
+        waiting = read_annotation(source, node.value, named, depth + 1)
+        return tuple(t.args[-1] if t.args and t.qualified in _WAITING else t for t in waiting)
     return ()
 
 
@@ -156,7 +176,7 @@ def _subscript(source: ScopeSource, node: ast.Subscript, named: NameLookup, dept
     if last == "Union":
         found: tuple[TypeRef, ...] = ()
         for part in parts:
-            found = _union(found, read_annotation(source, part, named, depth + 1))
+            found = union_of(found, read_annotation(source, part, named, depth + 1))
         return found
     if last == "Literal":
         kinds = {type(p.value).__name__ for p in parts if isinstance(p, ast.Constant)}
@@ -182,11 +202,11 @@ def _subscript(source: ScopeSource, node: ast.Subscript, named: NameLookup, dept
     if any(h.args or h.qualified.startswith("~") for h in heads):  # an alias with its own arguments: NDArray[Any]
         free: dict[str, None] = {}
         for head in heads:
-            _free(head, free)
+            free_variables(head, free)
         given_to = {name: c for name, c in zip(free, choices, strict=False) if c}
         return substitute(heads, _SELF, given_to, True) if given_to else heads
     return tuple(
-        TypeRef(head.qualified, head.instance, arguments) for head in heads for arguments in _products(choices)
+        TypeRef(head.qualified, head.instance, arguments) for head in heads for arguments in products(choices)
     )[:_MOST]
 
 
@@ -194,21 +214,13 @@ def _tuples(choices: list[tuple[TypeRef, ...]], nodes: list[ast.expr]) -> tuple[
     variable = len(nodes) == 2 and isinstance(nodes[1], ast.Constant) and nodes[1].value is Ellipsis
     if variable:
         return tuple(TypeRef("builtins.tuple", True, (a, ELLIPSIS)) for a in choices[0]) or (TypeRef("builtins.tuple"),)
-    return tuple(TypeRef("builtins.tuple", True, arguments) for arguments in _products(choices))
-
-
-def _products(choices: list[tuple[TypeRef, ...]]) -> list[tuple[TypeRef, ...]]:
-    """Argument lists, one for each alternative of an argument: the k-th of each, the last repeated."""
-    longest = min(max((len(c) for c in choices), default=1) or 1, _MOST)
-    return [tuple(c[min(k, len(c) - 1)] if c else UNKNOWN for c in choices) for k in range(longest)]
-
-
-def _union(left: tuple[TypeRef, ...], right: tuple[TypeRef, ...]) -> tuple[TypeRef, ...]:
-    return tuple(dict.fromkeys((*left, *right)))[:_MOST]
+    return tuple(TypeRef("builtins.tuple", True, arguments) for arguments in products(choices))
 
 
 def _named(source: ScopeSource, name: str, scope_qualified: str) -> tuple[TypeRef, ...] | None:
     """What a dotted name in an annotation stands for; None when nothing is known of it."""
+    if name.endswith(CALLED):
+        return _given(source, name.removesuffix(CALLED), scope_qualified)
     target = find_name(source, name, scope_qualified)
     if target is None:
         if name in _BUILTINS:
@@ -230,6 +242,68 @@ def _named(source: ScopeSource, name: str, scope_qualified: str) -> tuple[TypeRe
     return named_type(source, target, name)
 
 
+def _given(source: ScopeSource, name: str, scope_qualified: str) -> tuple[TypeRef, ...]:
+    """What calling a function or class gives, whatever the arguments; ``self`` is an object of the class around."""
+    parts = name.split(".")
+    if parts[0] == "super":
+        for base in mro(source, scope_qualified)[1:]:
+            scope = scope_of(source, base)
+            if scope is not None and (symbol := scope.symbols.get(parts[1])) is not None:
+                return _called(source, symbol.kind, f"{base}.{parts[1]}", symbol)
+        return ()
+    if parts[0] == "self":
+        home = scope_qualified
+        found: tuple[TypeRef, ...] = ()
+        for number, part in enumerate(parts[1:], 2):
+            member = find_member(source, home, part)
+            if member is None:
+                return ()
+            symbol, outer = member.symbol, member.owner
+            if symbol.kind in ("alias", "class"):
+                target = resolve(source, f"{outer}.{part}")
+                if target is None or target.kind not in ("class", "function") or number < len(parts):
+                    return ()
+                return _called(source, target.kind, target.qualified, target.symbol)
+            if number == len(parts):
+                found = _called(source, symbol.kind, f"{outer}.{part}", symbol)
+                return found if number == 2 else substitute(found, TypeRef(home), None)
+            found = tuple(t for t in template_of(source, symbol.returns, outer) if t.known) if symbol.returns else ()
+            if symbol.kind not in ("attribute", "property") or len(found) != 1 or not found[0].instance:
+                return ()
+            home = found[0].qualified
+        return ()
+    target = find_name(source, name, scope_qualified)
+    if target is None:
+        return ()
+    owner = find_name(source, name.rpartition(".")[0], scope_qualified) if "." in name else None
+    self_type = TypeRef(owner.qualified) if owner is not None and owner.kind == "class" else None
+    return substitute(_called(source, target.kind, target.qualified, target.symbol), self_type, None)
+
+
+def _called(source: ScopeSource, kind: str, qualified: str, symbol: Symbol | None) -> tuple[TypeRef, ...]:
+    if kind == "class":
+        return (TypeRef(qualified),)
+    if kind != "function" or symbol is None or not symbol.returns:
+        return ()
+    home = qualified.rpartition(".")[0]
+    memo = memo_of(source).other
+    depth = memo.get("given", 0)
+    if depth > _LONGEST_CHAIN:
+        return ()
+    memo["given"] = depth + 1
+    try:
+        found = template_of(source, symbol.returns, home)
+        for _, returns in symbol.overloads:  # which of them is meant is not known: only what all give
+            others = {t.qualified for t in template_of(source, returns, home)} if returns else set()
+            found = tuple(t for t in found if t.qualified in others)
+    finally:
+        memo["given"] = depth
+    found = tuple(t if weight(t) <= _HEAVIEST else TypeRef(t.qualified, t.instance) for t in found)
+    if symbol.asynchronous:
+        return tuple(TypeRef("typing.Coroutine", True, (UNKNOWN, UNKNOWN, t)) for t in found)
+    return found
+
+
 def named_type(source: ScopeSource, target: Target, name: str) -> tuple[TypeRef, ...]:
     """What a name of the index stands for when it is used as a type under ``name``."""
     if target.kind == "class":
@@ -247,6 +321,8 @@ def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) 
     outer = qualified.rpartition(".")[0]
     if returns.rpartition(".")[2] in ("TypeVar", "typing.TypeVar"):
         return (TypeRef(f"~{last}"),)
+    if returns.startswith("TypeVar["):
+        return (TypeRef(f"~{last}", True, template_of(source, returns[8:-1], outer)),)
     if returns.rpartition(".")[2] in ("ParamSpec", "TypeVarTuple"):
         return ()
     if returns.startswith(("type[", "Type[")):
@@ -258,54 +334,6 @@ def _alias(source: ScopeSource, qualified: str, returns: str | None, name: str) 
 
 
 # type variables ----------------------------------------------------------------------------------------------------
-
-
-def _free(one: TypeRef, found: dict[str, None]) -> None:
-    """The type variables of a template in the order in which they appear."""
-    if one.qualified.startswith("~") and one.qualified != "~Self":
-        found[one.qualified[1:]] = None
-    else:
-        for argument in one.args:
-            _free(argument, found)
-
-
-def substitute(
-    types: tuple[TypeRef, ...], self_type: TypeRef | None, variables: Variables | None, keep: bool = False
-) -> tuple[TypeRef, ...]:
-    """The types with their placeholders filled in; a variable without value stays (``keep``), is its bound, or unknown."""
-    if not any(has_placeholder(t) for t in types):
-        return types
-    found: list[TypeRef] = []
-    for one in types:
-        found += _filled(one, self_type, variables or {}, 0, keep)
-    return tuple(dict.fromkeys(t for t in found if t.qualified))[:_MOST]
-
-
-def has_placeholder(one: TypeRef) -> bool:
-    """Whether a type variable or ``Self`` is left in it."""
-    return one.qualified.startswith("~") or any(has_placeholder(a) for a in one.args)
-
-
-def _filled(
-    one: TypeRef, self_type: TypeRef | None, variables: Variables, depth: int, keep: bool
-) -> tuple[TypeRef, ...]:
-    if depth > _DEEPEST:
-        return ()
-    if one.qualified == "~Self":
-        if self_type is None:
-            return ()
-        return (replace(self_type, instance=one.instance, receiver=None),)
-    if one.qualified.startswith("~"):
-        values = variables.get(one.qualified[1:])
-        if not values and keep:
-            return (one,)
-        if not values:
-            values = substitute(one.args, self_type, variables) if one.args else ()
-        return tuple(v if one.instance else replace(v, instance=False) for v in values)
-    if not one.args or not has_placeholder(one):
-        return (one,)
-    choices = [_filled(a, self_type, variables, depth + 1, keep) for a in one.args]
-    return tuple(replace(one, args=arguments) for arguments in _products(choices))
 
 
 def class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:

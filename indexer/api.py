@@ -24,6 +24,7 @@ from octod.indexer.lookup import (
     resolve,
     scope_of,
 )
+from octod.indexer.reading import METACLASS
 
 __all__ = ["Api", "Entry", "IndexSurface", "Surface", "api_of", "decode_api", "encode_api"]
 
@@ -268,6 +269,8 @@ class _Walk:
         for owner in order:
             scope = scope_of(self.source, owner) if self._own(owner) else None
             for text in scope.bases if scope is not None else ():
+                if text.startswith(METACLASS):
+                    continue
                 name = text.partition("[")[0].strip()
                 target = find_name(self.source, name, owner.rpartition(".")[0]) if _is_dotted(name) else None
                 if target is None or target.kind != "class" or not self._own(target.qualified):

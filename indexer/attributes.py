@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from octod.indexer.annotations import arguments_of, types_of
-from octod.indexer.lookup import ScopeSource, TypeRef, find_member, memo_of, resolve
+from octod.indexer.lookup import ScopeSource, TypeRef, find_member, find_name, memo_of, mro, resolve, scope_of
 from octod.indexer.lore import ACCESSORS, MISSING, OBJECTS, SAME_PART, VALUES
 from octod.indexer.overloads import signatures
+from octod.indexer.reading import METACLASS
 
-__all__ = ["Bindings", "Types", "attribute", "held_by", "union"]
+__all__ = ["Bindings", "Types", "attribute", "held_by", "metaclass", "of_metaclass", "union"]
 
 Types = tuple[TypeRef, ...]
 
@@ -86,7 +87,7 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
     if not owner.instance:
         target = resolve(source, f"{owner.qualified}.{name}")
         if target is None:
-            return ()
+            return of_metaclass(source, owner, metaclass(source, mro(source, owner.qualified)), name)
         if target.kind in ("module", "class"):
             return (TypeRef(target.qualified, False),)
         if target.kind == "function":
@@ -121,6 +122,27 @@ def _attribute(source: ScopeSource, owner: TypeRef, name: str) -> Types:
     if not found and symbol.kind == "property":
         return (TypeRef(f"{home}.{name}()"),)
     return found
+
+
+def metaclass(source: ScopeSource, order: Iterable[str]) -> str | None:
+    """The class that a class with this resolution order is an object of, where one of them names it."""
+    for owner in order:
+        scope = scope_of(source, owner)
+        for text in scope.bases if scope is not None else ():
+            if text.startswith(METACLASS):
+                target = find_name(source, text.removeprefix(METACLASS), owner.rpartition(".")[0])
+                return target.qualified if target is not None and target.kind == "class" else None
+    return None
+
+
+def of_metaclass(source: ScopeSource, owner: TypeRef, meta: str | None, name: str) -> Types:
+    """What a class has by its metaclass: an attribute of that, whose objects are classes."""
+    member = find_member(source, meta, name) if meta is not None else None
+    if member is None or member.owner == "builtins.object":
+        return ()
+    if member.symbol.kind == "function":
+        return (TypeRef(f"{member.owner}.{name}", False, (), replace(owner, instance=True, receiver=None)),)
+    return types_of(source, member.symbol.returns, member.owner, replace(owner.receiver or owner, instance=True))
 
 
 def held_by(one: TypeRef) -> TypeRef | None:

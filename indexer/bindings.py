@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from octod.indexer.expressions import ExpressionReader
 from octod.indexer.frames import Binding, Branch, Frame, FrameKind, Statement, Table, path_text
-from octod.indexer.made import class_of_call
+from octod.indexer.made import class_of_call, written_out
 from octod.indexer.parse import Block
 from octod.indexer.patterns import captured, tested
 
@@ -117,6 +117,11 @@ class _Reader(ExpressionReader):
     def _if(self, node: ast.If) -> None:
         self.say(node)
         self.expression(node.test, None, "")
+        if path_text(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+            # what holds for type checkers holds here, and hides what stands in for it at run time
+            self.arm(node.orelse, node, 1, 0, "if")
+            self.block(node.body, "if")
+            return
         outer, blocks = self.branch, self.blocks
         arms = 2 if node.orelse else 0
         left = isinstance(node.body[-1], _LEAVING)
@@ -264,6 +269,7 @@ class _Reader(ExpressionReader):
         self.frame, self.branch, self.blocks = outer, branch, blocks
 
     def _class(self, node: ast.ClassDef) -> None:
+        node = written_out(node)
         self.statement = Statement("class", (), self.blocks)
         for part in (*node.decorator_list, *node.bases, *(k.value for k in node.keywords)):
             self.expression(part, None, "")

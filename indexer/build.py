@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octod.core.symbols import LibraryId
+from octod.indexer.cataloguing import catalogue
 from octod.indexer.environment import Distribution, Environment, distributions, standard_library
 from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of, workers
 from octod.indexer.packs import Pack
@@ -73,6 +74,7 @@ def build(
         if mining is not None:
             sources = [(d.library.distribution, _stamp(d.library), d.files) for d in wanted]
             mine_sources(index, sources, mining, processes, tell, problems)
+        catalogue(index, processes, problems)
         total = len(index.libraries())
     names = tuple(sorted(d.library.distribution for d in changed))
     seconds = time.perf_counter() - started

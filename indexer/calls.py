@@ -21,12 +21,14 @@ from octod.indexer.iteration import keyed
 from octod.indexer.lookup import ScopeSource, TypeRef, find_member, resolve
 from octod.indexer.lore import MODULES, OBJECTS, RESULTS, SAME
 from octod.indexer.overloads import Signature, fitting, literals, signatures
+from octod.indexer.reading import CALLED
 from octod.indexer.solving import accepts, given, solve
 
 __all__ = ["called", "fitting_types", "makers_of"]
 
 _MOST = 8  # alternatives followed
 _DEEPEST = 20  # nested calls whose arguments are looked at
+_NEW_TYPES = frozenset({"typing.NewType", "typing_extensions.NewType"})
 _CASTS = frozenset({"typing.cast", "typing_extensions.cast"})
 
 
@@ -58,9 +60,9 @@ def _of_object(source: ScopeSource, bindings: Bindings, function: TypeRef, call:
         return (function,)  # axes.ravel(): the method stands for its result
     if "ufunc" in function.qualified.lower() and call is not None:
         # a function of arrays gives tables and series back as they are
-        values = union(bindings.infer(a, depth) for a in call.args[:2])
-        if rich := tuple(t for t in values if t.qualified.startswith("pandas.")):
-            return rich
+        for values in (bindings.infer(a, depth) for a in call.args[:2]):
+            if any(t.qualified.startswith("pandas.") for t in values):
+                return values
     methods = attribute(source, bindings, function, "__call__")
     return union(called(source, bindings, m, call, depth + 1) for m in methods if not m.instance and m != function)
 
@@ -81,8 +83,10 @@ def _special(source: ScopeSource, bindings: Bindings, function: TypeRef, call: a
         return union((found, *(bindings.infer(a, depth) for a in call.args[2:3])))
     if name == "builtins.type" and len(call.args) == 1:
         return tuple(replace(t, instance=False) for t in bindings.infer(first, depth) if t.instance)
+    if name in _NEW_TYPES and len(call.args) == 2:
+        return tuple(replace(t, instance=False) for t in bindings.annotation(call.args[1]))
     if name == "functools.partial":
-        return tuple(TypeRef("typing.Callable", True, (t,)) for f in bindings.infer(first, depth) for t in bindings.result(f))
+        return tuple(TypeRef(name, True, (t,)) for f in bindings.infer(first, depth) for t in bindings.result(f))
     if function.receiver is not None and name.endswith((".get", ".pop", ".setdefault")):
         return keyed(source, bindings, function.receiver, first) or None
     return None
@@ -212,9 +216,10 @@ def _returned(
         return union((precise, _from_lore(known)))
     if found:
         return tuple(dict.fromkeys(found))[:_MOST]
-    if function.qualified.startswith("numpy.") and symbol.returns is not None:
+    guessed = symbol.returns is None or CALLED in symbol.returns
+    if function.qualified.startswith("numpy.") and not guessed:
         return (TypeRef(OBJECTS),)  # Any of numpy is an array or a scalar with the same methods
-    if symbol.returns is None or symbol.returns in ("Any", "Incomplete", "object"):
+    if guessed or symbol.returns in ("Any", "Incomplete", "object"):
         return (TypeRef(f"{function.qualified}()"),)
     return ()
 

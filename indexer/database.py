@@ -15,7 +15,7 @@ from octod.core.paths import private_folder
 
 __all__ = ["damage_mark", "key_of", "locked", "open_database", "parents", "replace_database"]
 
-FORMAT = 5  # PRAGMA user_version; another number means that the next build makes the file again
+FORMAT = 6  # PRAGMA user_version; another number means that the next build makes the file again
 _PAGE = 2048  # bytes: packs end anywhere in a page, so large ones waste space
 _LOCK_SECONDS = 120.0  # how long a writer waits for another one
 
@@ -29,15 +29,17 @@ CREATE TABLE files (  -- those that are looked at one by one
   id INTEGER PRIMARY KEY, library INTEGER NOT NULL, path TEXT NOT NULL, stamp TEXT NOT NULL,
   modules TEXT NOT NULL) STRICT;
 CREATE INDEX files_library ON files(library);
-CREATE TABLE packs (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, file INTEGER, data BLOB NOT NULL) STRICT;
+CREATE TABLE packs (  -- a number is never given twice
+  id INTEGER PRIMARY KEY AUTOINCREMENT, library INTEGER NOT NULL, file INTEGER, data BLOB NOT NULL, words BLOB NOT NULL) STRICT;
 CREATE INDEX packs_file ON packs(file) WHERE file IS NOT NULL;
 CREATE TABLE scopes (  -- place: pack * MOST_SCOPES + place in the pack
   key INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (key, place)) STRICT, WITHOUT ROWID;
 CREATE TABLE modules (
   parent TEXT NOT NULL, name TEXT NOT NULL, library INTEGER NOT NULL, PRIMARY KEY (parent, name, library))
   STRICT, WITHOUT ROWID;
-CREATE TABLE words (  -- owner: library * 2, or file * 2 + 1; data: a bundle of the words from first to last
-  owner INTEGER NOT NULL, last TEXT NOT NULL, first TEXT NOT NULL, data BLOB NOT NULL, UNIQUE (owner, last, first)) STRICT;
+CREATE TABLE segments (  -- of the catalogue: what search finds in those packs up to ``high`` that no earlier segment has
+  id INTEGER PRIMARY KEY AUTOINCREMENT, high INTEGER NOT NULL, packs INTEGER NOT NULL, calls INTEGER NOT NULL) STRICT;
+CREATE TABLE catalogue (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;  -- rows of segments
 CREATE TABLE sources (source TEXT PRIMARY KEY, stamp TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE mined (id INTEGER PRIMARY KEY, source TEXT NOT NULL, keys BLOB NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE INDEX mined_source ON mined(source);

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octod.indexer.annotations import has_placeholder, substitute
-from octod.indexer.attributes import Types, attribute
+from octod.indexer.attributes import Types, attribute, of_metaclass
 from octod.indexer.calls import called
 from octod.indexer.frames import LATER, Binding, Branch, Frame, Use
 from octod.indexer.iteration import elements
@@ -52,6 +52,9 @@ def decorated(view: View, place: Place, binding: Binding) -> Types:
         call = ast.copy_location(ast.Call(decorator, [ast.Name(node.name, ast.Load())], []), node)
         made = tuple(t for d in place.infer(decorator) for t in called(view.source, place, d, call))
         objects = tuple(t for t in made if t.instance and t.known and t.qualified != "typing.Callable")
+        if not objects and (results := {a for t in made for a in t.args[:1] if a.known}):
+            plain = {r for f in value for r in place.result(f)}
+            objects = made if plain and plain.isdisjoint(results) else ()
         value = objects or value
     return value
 
@@ -208,13 +211,26 @@ def _own_attribute(view: View, parts: list[tuple[Frame, int]], owner: TypeRef, n
         return types
     frame, block = parts[0]
     for base in class_bases(view, frame, block):
-        inherited = replace(base, instance=owner.instance, receiver=None)
+        inherited = replace(base, instance=owner.instance, receiver=None if owner.instance else owner)
         place = view.place(block, Use(frame, LATER, None))
         types = attribute(view.source, place, inherited, name)
         if types:
             # the object stays what it is; the base as written says what its type variables are
             whole = replace(owner, receiver=inherited) if inherited.args else owner
             return tuple(replace(t, receiver=whole) if t.receiver == inherited else t for t in types)
+    return _of_metaclass(view, frame, block, owner, name) if not owner.instance else ()
+
+
+def _of_metaclass(view: View, frame: Frame, block: int, owner: TypeRef, name: str) -> Types:
+    """What the class has by the metaclass that it names."""
+    assert isinstance(frame.node, ast.ClassDef) and frame.parent is not None
+    place = view.place(block, Use(frame.parent, frame.order, frame.branch))
+    for keyword in frame.node.keywords:
+        if keyword.arg == "metaclass":
+            for meta in place.infer(keyword.value):
+                if view.owns(meta.qualified):
+                    return attribute(view.source, place, TypeRef(meta.qualified), name)
+                return of_metaclass(view.source, owner, meta.qualified, name)
     return ()
 
 

@@ -20,6 +20,8 @@ _SHAPE = re.compile(
     r"\b(?:of shape|with shape|shape|of length|of size|of dtype|dtype|containing|with|that|which|instance|object|indexed"
     r"|subclass|representing|where|if|when|for|default|optional)\b.*|[(=;].*|,\s*(?:shape|optional|default|of|or)\b.*"
 )
+_LONGEST_TUPLE = 8  # values in one "Returns" section whose types are kept
+_SHAPED = re.compile(r"^(?:\((?:[^()]|\([^()]*\))*\)[ -]+|(?:\d|[nN])[ -]?[dD][ -]+|scalar or )(?=\w)")
 _CONTAINER = re.compile(r"^(list|tuple|set|dict|sequence|iterable|iterator|generator)s? of (.+)$", re.IGNORECASE)
 _DOTTED = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$")
 _GENERIC = re.compile(r"^[A-Za-z_][\w.]*\[[\w., |\[\]]+\]$")
@@ -47,7 +49,8 @@ def cleaned(doc: str | None, longest: int = LONGEST) -> str:
     """The docstring without its indentation, at most ``longest`` characters of it."""
     if not doc:
         return ""
-    text = inspect.cleandoc(doc[: longest * 3])
+    text = doc[: longest * 3]
+    text = inspect.cleandoc(text) if "\n" in text else text.expandtabs().lstrip()
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
@@ -91,12 +94,15 @@ def return_type(doc: str | None, bound: Callable[[str], bool]) -> str | None:
         if name.strip() == "self":
             return "Self"
         end = doc[match.end() :].split("\n", 2)
-        indent = len(match[1])
         following = end[1] if len(end) > 1 else ""
-        # A second entry at the same depth means several values are returned.
-        several = _entries(doc[match.end() :], indent) > 0
-        if several:
-            return "tuple"
+        # further entries at the same depth mean that several values are returned
+        entries = [line, *_entries(doc[match.end() :], len(match[1]))]
+        kinds = [_type(e.partition(":")[2], bound) for e in entries for _ in e.partition(":")[0].split(",")]
+        if len(kinds) > 1 and not text.strip():
+            return None  # "An object with these fields:"
+        if len(kinds) > 1:
+            plain = len(kinds) <= _LONGEST_TUPLE and any(kinds)
+            return f"tuple[{', '.join(k or 'Any' for k in kinds)}]" if plain else "tuple"
         if not colon and not following.strip():
             return _type(name, bound)
         return _type(text if colon else name, bound)
@@ -106,9 +112,9 @@ def return_type(doc: str | None, bound: Callable[[str], bool]) -> str | None:
     return None
 
 
-def _entries(rest: str, indent: int) -> int:
+def _entries(rest: str, indent: int) -> list[str]:
     """Further ``name : type`` lines at the same depth before the section ends."""
-    count = 0
+    found: list[str] = []
     for line in rest.split("\n")[1:60]:
         stripped = line.strip()
         if not stripped:
@@ -116,20 +122,21 @@ def _entries(rest: str, indent: int) -> int:
         depth = len(line) - len(line.lstrip())
         if depth < indent or set(stripped) <= set("-=~"):
             # The line before an underline was the next section's title.
-            return count
+            return found
         if depth == indent:
             if " : " not in line:
-                return count
-            count += 1
-    return count
+                return found
+            found.append(stripped)
+    return found
 
 
 def _type(text: str, bound: Callable[[str], bool], depth: int = 0) -> str | None:
     text = _ROLE.sub(lambda m: m[1] if m[1] is not None else m[2], text).strip().rstrip(".,:")
     text = text.replace("~", "").strip()
+    text = _SHAPED.sub("", text)  # `(M, N) ndarray`, `2-D array`
     if not text or len(text) > 120 or depth > 3:
         return None
-    if text in _KNOWN and not bound(text):
+    if text in _KNOWN and (text[0].islower() or not bound(text)):
         return _KNOWN[text]
     if match := _CONTAINER.match(text):
         name = match[1].lower()
@@ -148,14 +155,14 @@ def _type(text: str, bound: Callable[[str], bool], depth: int = 0) -> str | None
             known = list(dict.fromkeys(part for part in parts if part))
             return " | ".join(known) if known else None
     words = _SHAPE.sub("", text).strip().rstrip(",:").strip()
-    if (head := words.partition(" of ")[0]) in _KNOWN and not bound(head):
+    if (head := words.partition(" of ")[0]) in _KNOWN and (head[0].islower() or not bound(head)):
         return _KNOWN[head]  # `ndarray of float`
     for article in ("an ", "a ", "the ", "An ", "A ", "The "):
         words = words.removeprefix(article)
     words = words.lstrip(".").strip()
     if words.lower() in _BUILTIN:
         return _BUILTIN[words.lower()]
-    if words in _KNOWN and not bound(words):
+    if words in _KNOWN and (words[0].islower() or not bound(words)):
         return _KNOWN[words]
     if not _DOTTED.match(words):
         return None

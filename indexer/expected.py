@@ -28,7 +28,7 @@ _BEFORE: dict[str, Use] = {
 _LAST = re.compile(r"(\w+|\S)\s*\Z")
 _FOR_IN = re.compile(r"\bfor\b[^\n]*\bin\s*\Z")
 _ANNOTATED = re.compile(r"[\w.]+\s*:\s*([^=]+)=\s*\Z")
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_NAME = re.compile(r"[A-Za-z_][\w.]*+(?!\()")  # what a function gives (reading.CALLED) says nothing by its name
 _LONGEST = 2_000  # characters of a statement before the receiver that are read
 _VAGUE = frozenset({"None", "Any", "object", "Optional", "Union", "T", "Incomplete", "Unused", "Literal", "Annotated", "Self"})
 

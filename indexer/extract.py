@@ -12,7 +12,9 @@ from octod.indexer.docstrings import cleaned, deprecation
 from octod.indexer.extract_class import class_scopes, named_tuple
 from octod.indexer.extract_exports import Exports
 from octod.indexer.extract_function import add_overload, decorations, function_symbol, parameters_of, settled
-from octod.indexer.reading import Reading, alternatives, doc_of, dotted, for_checkers
+from octod.indexer.extract_lazy import lazy_names
+from octod.indexer.newer import rewritten
+from octod.indexer.reading import BUILTIN_CLASSES, Reading, alternatives, doc_of, dotted, for_checkers
 
 __all__ = ["LARGEST_FILE", "extract_module", "merge_stub"]
 
@@ -41,7 +43,10 @@ def extract_module(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in installed code are not ours to report
-            tree = ast.parse(source)
+            try:
+                tree = ast.parse(source)
+            except SyntaxError:
+                tree = ast.parse(rewritten(source))
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         reading = Reading(module, lines, is_package, is_stub, python)
         return _Module(reading, file, library).scopes(tree), reading.problems
@@ -104,13 +109,17 @@ class _Module:
     def scopes(self, tree: ast.Module) -> list[Scope]:
         self._names(tree.body)
         self._block(tree.body, weak=False)
+        offered = set(self.symbols)
+        for lazy in lazy_names(self.reading, tree.body, self._absolute) if "__getattr__" in self.symbols else ():
+            self.symbols.setdefault(lazy.name, lazy)
         text = doc_of(tree.body)
         scopes = [scope for scopes in self.classes.values() for scope in scopes]
-        if "__getattr__" in self.symbols or any("sys.modules[" in line for line in self.reading.lines):
+        if "__getattr__" in self.symbols or "sys.modules[" in "\n".join(self.reading.lines):
             self.unreal.clear()  # a lazy module: what it imports for type checkers it gives at run time, too
         symbols = {
-            name: replace(settled(s), public=self.exports.public(s, self.reading) and name not in self.unreal)
+            name: one if name not in offered or one.public == public else replace(one, public=public)
             for name, s in self.symbols.items()
+            for one, public in [(settled(s), self.exports.public(s, self.reading) and name not in self.unreal)]
         }
         module = Scope(
             qualified=self.reading.module,
@@ -166,6 +175,8 @@ class _Module:
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 if not (weak and node.target.id in self.symbols):
                     self._annotated(node, node.target.id)
+            elif type(node).__name__ == "TypeAlias":  # ``type X = ...``, since Python 3.12
+                self._target(node.name, node.value, node.lineno, weak=weak)  # type: ignore[attr-defined]
             elif isinstance(node, ast.AugAssign):
                 if dotted(node.target) == "__all__":
                     self.exports.add(node.value, self.reading)
@@ -225,7 +236,9 @@ class _Module:
                 self.stars.append(base)
             return
         for name, target, again in self._imported(node):
-            if weak and name in self.symbols:
+            if weak and (first := self.symbols.get(name)) is not None:
+                if first.kind == "alias" and first.returns is None and first.target != target:
+                    self.symbols[name] = replace(first, returns=target)  # stands in where the first is not installed
                 continue
             if again:
                 self.exports.again.add(name)
@@ -261,7 +274,7 @@ class _Module:
             base = reading.imports.get(root) or (f"{reading.module}.{root}" if root in reading.defined else None)
             if base is not None:
                 made = Symbol(name, "alias", target=f"{base}.{rest}" if rest else base, line=line)
-            elif not rest and root in _BUILTIN_CLASSES:
+            elif not rest and root in BUILTIN_CLASSES:
                 made = Symbol(name, "alias", target=f"builtins.{root}", line=line)
         elif isinstance(value, ast.Lambda):
             made = Symbol(name, "function", parameters_of(reading, value.args, bound=False), line=line)
@@ -276,19 +289,17 @@ class _Module:
         """``name = callee(...)``: a type variable, a new type, a named tuple, or an object of a class."""
         reading = self.reading
         callee = (dotted(call.func) or "").rsplit(".", 1)[-1]
-        if callee in ("namedtuple", "NamedTuple"):
-            found = named_tuple(
-                reading, name, call, file=self.file, library=self.library, public=True, outer=reading.module
-            )
-            if found is not None:
-                reading.classes.add(name)
-                self.classes[name] = [found[1]]
-                return found[0]
+        found = named_tuple(reading, name, call, file=self.file, library=self.library, public=True, outer=reading.module)
+        if found is not None:
+            reading.classes.add(name)
+            self.classes[name] = [found[1]]
+            return found[0]
         returns = reading.constructed(call)
         if callee == "TypeVar":
             bounds = [k.value for k in call.keywords if k.arg == "bound"]
             bound = reading.annotation(bounds[0]) if bounds else None
-            returns = f"type[{bound}]" if bound else "TypeVar"
+            constraints = " | ".join(text for a in call.args[1:] if (text := reading.annotation(a)))
+            returns = f"type[{bound}]" if bound else f"TypeVar[{constraints}]" if constraints else "TypeVar"
         elif callee == "NewType" and len(call.args) == 2:
             returns = f"type[{reading.annotation(call.args[1])}]"
         elif callee == "getLogger":
@@ -345,6 +356,3 @@ class _Module:
         self.exports.names = (self.exports.names or set()) | {name for name, _ in names}
         for name, target in names:
             self.symbols[name] = Symbol(name, "alias", target=target, line=value.lineno)
-
-
-_BUILTIN_CLASSES = {"str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "object"}

@@ -12,11 +12,20 @@ from octod.indexer.extract_function import (
     add_overload,
     decorations,
     function_symbol,
+    own_call,
     parameters_of,
     settled,
     statements,
 )
-from octod.indexer.reading import Reading, alternatives, doc_of, dotted, for_checkers
+from octod.indexer.reading import (
+    BUILTIN_CLASSES,
+    METACLASS,
+    Reading,
+    alternatives,
+    doc_of,
+    dotted,
+    for_checkers,
+)
 
 __all__ = ["class_scopes", "named_tuple"]
 
@@ -60,11 +69,13 @@ def class_scopes(
 
     ``known_fields`` holds the fields of earlier data classes of the module, by name; this class is added.
     """
-    bases = tuple(text for base in node.bases if (text := reading.annotation(base)))
+    made = {b: parts for b in node.bases if isinstance(b, ast.Call) and (parts := _fields_of(reading, b))}
+    bases = tuple("typing.NamedTuple" if base in made else text for base in node.bases if (text := reading.annotation(base)))
+    bases += tuple(METACLASS + text for k in node.keywords if k.arg == "metaclass" and (text := reading.annotation(k.value)))
     heads = {base.split("[", 1)[0].rsplit(".", 1)[-1] for base in bases}
     marks = decorations(node)
     inherited = [known_fields[base] for base in bases if base in known_fields]
-    by_fields = not _DATACLASSES.isdisjoint(marks) or not _FIELD_BASES.isdisjoint(heads) or bool(inherited)
+    by_fields = not _DATACLASSES.isdisjoint(marks) or not _FIELD_BASES.isdisjoint(heads) or bool(inherited) or bool(made)
     positional = bool({"NamedTuple"} & heads) or not _DATACLASSES.isdisjoint(marks)
     body = _Body(
         name=node.name,
@@ -76,6 +87,9 @@ def class_scopes(
     )
     for fields in inherited:
         body.fields.update(fields)
+    for name, kind in (part for parts in made.values() for part in parts):
+        body.symbols[name] = Symbol(name, "attribute", returns=kind, line=node.lineno)
+        body.fields[name] = Parameter(name, "standard", None, kind)
     _block(reading, node.body, body, file, library, known_fields, depth, weak=False)
     _method_symbols(reading, body)
     if by_fields:
@@ -111,11 +125,28 @@ def named_tuple(
     reading: Reading, name: str, call: ast.Call, *, file: str, library: LibraryId, public: bool, outer: str
 ) -> tuple[Symbol, Scope] | None:
     """``Point = namedtuple("Point", "x y")`` as a class; None when its fields are not written out."""
-    if len(call.args) < 2:
+    fields = _fields_of(reading, call)
+    if not fields:
         return None
+    line = call.lineno
+    symbols = {f: Symbol(f, "attribute", returns=t, line=line) for f, t in fields}
+    symbol = Symbol(name, "class", tuple(Parameter(f, "standard", None, t) for f, t in fields), line=line, public=public)
+    return symbol, Scope(f"{outer}.{name}", "class", library, file, bases=("typing.NamedTuple",), symbols=symbols)
+
+
+def _fields_of(reading: Reading, call: ast.Call) -> list[tuple[str, str | None]]:
+    """(name, type) of the fields of ``namedtuple("Point", "x y")`` and of functions that are called like it, else nothing.
+
+    Of another function it is known by a list of names behind the name that a class has.
+    """
+    callee = (dotted(call.func) or "").rpartition(".")[2]
+    if len(call.args) < 2 or not (isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)):
+        return []
     wanted = call.args[1]
     fields: list[tuple[str, str | None]] = []
-    if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
+    if callee not in ("namedtuple", "NamedTuple") and (not call.args[0].value[:1].isupper() or callee.endswith(("Enum", "Flag"))):
+        return []
+    if callee in ("namedtuple", "NamedTuple") and isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
         fields = [(f, None) for f in wanted.value.replace(",", " ").split()]
     elif isinstance(wanted, (ast.List, ast.Tuple)):
         for item in wanted.elts:
@@ -123,12 +154,9 @@ def named_tuple(
                 fields.append((str(item.value), None))
             elif isinstance(item, ast.Tuple) and len(item.elts) == 2 and isinstance(first := item.elts[0], ast.Constant):
                 fields.append((str(first.value), reading.annotation(item.elts[1])))
-    if not fields or not all(f.isidentifier() for f, _ in fields):
-        return None
-    line = call.lineno
-    symbols = {f: Symbol(f, "attribute", returns=t, line=line) for f, t in fields}
-    symbol = Symbol(name, "class", tuple(Parameter(f, "standard", None, t) for f, t in fields), line=line, public=public)
-    return symbol, Scope(f"{outer}.{name}", "class", library, file, bases=("tuple",), symbols=symbols)
+            else:
+                return []
+    return fields if all(f.isidentifier() for f, _ in fields) else []
 
 
 def _block(
@@ -223,8 +251,9 @@ def _assigned(reading: Reading, name: str, value: ast.expr | None, line: int, bo
             body.methods.append(copy)
         body.symbols[name] = replace(same, name=name, public=public)
         return
-    if isinstance(value, ast.Name) and reading.bound(value.id):
-        target = reading.imports.get(value.id, f"{reading.module}.{value.id}")
+    if isinstance(value, ast.Name) and (reading.bound(value.id) or value.id in BUILTIN_CLASSES and not body.is_enum):
+        outer = reading.module if value.id in reading.defined else "builtins"
+        target = reading.imports.get(value.id, f"{outer}.{value.id}")
         body.symbols[name] = Symbol(name, "alias", target=target, line=line, public=public)
         return
     if isinstance(value, ast.Call):
@@ -325,8 +354,10 @@ def _self_attributes(reading: Reading, method: FunctionNode, body: _Body, attrib
             if target.value.id != receiver:
                 continue
             name = target.attr
-            if kind is None and target in targets:
-                kind = annotated.get(value.id) if isinstance(value, ast.Name) else reading.constructed(value)
+            if kind is None and target in targets and value is not None:
+                kind = annotated.get(value.id) if isinstance(value, ast.Name) else own_call(value, receiver)
+                if kind is None and not (isinstance(value, ast.Call) and (dotted(value.func) or "").partition(".")[0] in annotated):
+                    kind = reading.constructed(value)
             known = body.symbols.get(name)
             if known is None or (known.kind == "attribute" and known.returns is None and kind):
                 public = not name.startswith("_")

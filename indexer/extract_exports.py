@@ -79,4 +79,4 @@ class Exports:
             package = reading.module.split(".", 1)[0]
             own = symbol.target == package or symbol.target.startswith(f"{package}.")
             return reading.is_package and not reading.is_stub and own
-        return symbol.returns not in ("TypeVar", "logging.Logger", "ParamSpec")
+        return symbol.returns not in ("TypeVar", "logging.Logger", "ParamSpec") and not (symbol.returns or "").startswith("TypeVar[")

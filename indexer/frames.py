@@ -27,6 +27,7 @@ __all__ = [
     "Table",
     "Use",
     "choose",
+    "in_try",
     "names_of",
     "path_text",
 ]
@@ -204,6 +205,11 @@ def _relation(bound: Branch | None, used: Branch | None) -> str:
             relation = "maybe"
         bound = bound.parent
     return relation
+
+
+def in_try(binding: Binding) -> bool:
+    """Whether the name is bound in an arm of a ``try``."""
+    return binding.branch is not None and isinstance(binding.branch.group, (ast.Try, ast.TryStar))
 
 
 def path_text(node: ast.expr) -> str:

@@ -27,6 +27,7 @@ __all__ = [
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
 _LONGEST_MRO = 120
+_MEMBER = 200  # bytes of one that is remembered, without its symbol
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -137,7 +138,8 @@ def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> T
     if symbol.kind == "alias":
         if not symbol.target or symbol.target == qualified:
             return None
-        return _resolve(source, symbol.target, depth + 1)
+        # ``returns`` stands in where the target is not installed (``except ImportError``)
+        return _resolve(source, symbol.target, depth + 1) or (_resolve(source, symbol.returns, depth + 1) if symbol.returns else None)
     if symbol.kind in ("class", "module"):
         scope = scope_of(source, qualified)
         return Target(symbol.kind, qualified, symbol, scope)
@@ -308,9 +310,9 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
     attributes in resolution order.  Names that are merely imported are listed with ``public`` False.
     """
     source = layer(source, qualified)
-    memo = memo_of(source).members
+    memo = memo_of(source)
     key = (qualified, instance)
-    if key not in memo:
+    if key not in memo.members:
         target = resolve(source, qualified)
         if target is None:
             found: tuple[Member, ...] = ()
@@ -320,8 +322,9 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
             found = _class_members(source, target.qualified)
         else:
             found = ()
-        memo[key] = found
-    return memo[key]
+        memo.members[key] = found
+        memo.weight += _MEMBER * len(found)
+    return memo.members[key]
 
 
 def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:

@@ -6,7 +6,7 @@ import ast
 
 from octod.indexer.lookup import dotted
 
-__all__ = ["class_of_call"]
+__all__ = ["class_of_call", "written_out"]
 
 _MAKERS = frozenset({"namedtuple", "NamedTuple", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "TypedDict"})
 
@@ -29,6 +29,17 @@ def class_of_call(name: str, call: ast.Call) -> ast.ClassDef | None:
     made = ast.ClassDef(name=name, bases=[call.func], keywords=[], body=body, decorator_list=[])
     ast.fix_missing_locations(ast.copy_location(made, call))
     return made
+
+
+def written_out(node: ast.ClassDef) -> ast.ClassDef:
+    """A class with ``namedtuple(...)`` among its bases as one that has the fields itself; any other as it is."""
+    for number, base in enumerate(node.bases):
+        if isinstance(base, ast.Call) and (made := class_of_call(node.name, base)) is not None:
+            bases = [*node.bases[:number], *made.bases, *node.bases[number + 1 :]]
+            again = ast.ClassDef(node.name, bases, node.keywords, [*made.body, *node.body], node.decorator_list)
+            again.type_params = getattr(node, "type_params", [])  # type: ignore[attr-defined]  # since Python 3.12
+            return ast.copy_location(again, node)
+    return node
 
 
 def _fields(written: ast.expr) -> list[tuple[str, ast.expr | None]]:

@@ -9,7 +9,7 @@ from octod.indexer import definitions, parameters
 from octod.indexer.annotations import types_of
 from octod.indexer.attributes import Types
 from octod.indexer.bindings import table_of
-from octod.indexer.frames import LATER, STARRED, Binding, Frame, Table, Use, choose, names_of
+from octod.indexer.frames import LATER, STARRED, Binding, Frame, Table, Use, choose, in_try, names_of
 from octod.indexer.iteration import as_tuple, elements, entered
 from octod.indexer.lookup import ScopeSource, Target, TypeRef, mro, resolve
 from octod.indexer.lore import VALUES
@@ -112,9 +112,10 @@ class View:
     def name(self, name: str, block: int, use: Use) -> Types:
         """What the name is at a place: the file's bindings, star imports, builtins."""
         found: list[TypeRef] = []
-        bound = False
-        for number, binding in self.bindings(name, block, use):
-            bound = True
+        bound = self.bindings(name, block, use)
+        if len(bound) > 1 and all(b.kind in ("import", "from") and in_try(b) for _, b in bound):
+            bound.reverse()  # ``except ImportError`` stands in for what is tried first
+        for number, binding in bound:
             found += self.types(number, binding)
         if bound:
             return tuple(dict.fromkeys(found))
@@ -139,6 +140,10 @@ class View:
         while frame is not None and frame.kind != "module":
             if frame.kind != "class" or frame is start:
                 found = frame.bindings.get(name)
+                if not found and frame.kind == "class" and self.tree.blocks[block].part:  # of a large class
+                    parts = [(n, b) for f, n in self.parts(f"{self.module}.{frame.name}") for b in f.bindings.get(name, ())[-1:]]
+                    if parts:
+                        return parts[-1:]
                 if found:
                     chosen = choose(found, LATER if frame.kind == "comprehension" else order, branch)[0]
                     if chosen:

@@ -11,16 +11,18 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from octod.core.symbols import Member
-from octod.indexer.lookup import ScopeSource, find_member, members, memo_of
+from octod.indexer.attributes import metaclass
+from octod.indexer.lookup import ScopeSource, find_member, members, memo_of, mro
 
 __all__ = ["offered"]
 
 # Special methods that every object, or every container that a stub gives them to, has at run time.
 _SPECIAL = frozenset(
-    ["__init__", "__new__", "__class__", "__doc__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__", "__version__", "__dict__", "__module__", "__traceback__", "__cause__", "__context__"]
+    ["__init__", "__new__", "__class__", "__doc__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__", "__version__", "__dict__", "__module__", "__traceback__", "__cause__", "__context__", "__members__"]
 )
 # What every class has of its metaclass, and every module of its type.
 _OF_CLASSES = ("__name__", "__qualname__", "__bases__", "__mro__", "__subclasses__", "mro")
+_PLAIN = ("builtins.type", "builtins.object")
 _OF_MODULES = ("__name__", "__doc__", "__dict__", "__package__", "__spec__", "__file__")
 _VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 
@@ -52,7 +54,7 @@ def _present(source: ScopeSource, qualified: str, instance: bool, everything: It
         if not symbol.public and (symbol.target is not None or (module and member.owner != qualified)):
             continue  # merely imported
         if name.startswith("_"):
-            if (name.startswith("__") and not name.endswith("__")) or symbol.returns in _VARIABLES:
+            if (name.startswith("__") and not name.endswith("__")) or (symbol.returns or "").partition("[")[0] in _VARIABLES:
                 continue  # spelled otherwise at run time (mangled), or a type variable
             owner = member.owner
             if owner not in stubs:
@@ -68,6 +70,9 @@ def _present(source: ScopeSource, qualified: str, instance: bool, everything: It
         yield member
     if receiver is not None and not instance:
         have = {m.symbol.name for m in everything}
+        if not module and (meta := metaclass(source, mro(source, qualified))) is not None:
+            own = [m for m in members(source, meta, True) if m.symbol.name not in have and m.owner not in _PLAIN]
+            yield from _present(source, meta, True, [m for m in own if not m.symbol.name.startswith("__") or m.symbol.name == "__members__"])
         kind = "types.ModuleType" if module else "builtins.type"
         for name in _OF_MODULES if module else _OF_CLASSES:
             found = find_member(source, kind, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from octod.core.symbols import Parameter, Symbol
+from octod.indexer.extract_function import narrower
 from octod.indexer.lookup import find_name
 from octod.indexer.parse import parse_expression
 from octod.indexer.sources import ScopeSource, TypeRef
@@ -27,6 +28,8 @@ def signatures(symbol: Symbol) -> list[Signature]:
 def _implements(parameters: tuple[Parameter, ...], overloads: tuple[Signature, ...]) -> bool:
     """Whether a signature is the implementation's, which stands before its overloads: it takes what all of them take."""
     names = {p.name for p in parameters}
+    if narrower(parameters, overloads):
+        return False
     if any(p.kind in ("vararg", "kwarg") for p in parameters):
         return parameters != overloads[0][0]
     return all(p.name in names for other, _ in overloads for p in other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from octod.core.symbols import LibraryId, Scope
 from octod.indexer.bundles import LARGEST, Bundle, Damaged, bundled
 from octod.indexer.rows import Row, decode_scope
-from octod.indexer.words import MARKS, packed
 
 __all__ = ["MOST_SCOPES", "Pack", "Shelf", "packs_of"]
 
@@ -19,14 +19,14 @@ MOST_SCOPES = 1_024  # of one pack
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Scopes ready to be written: their names, which of them are modules, the files they come from, the words that search
-    finds them by, and how many symbols they hold."""
+    """Scopes ready to be written: their names, which of them are modules, the files they come from, the words of their
+    docstrings (compressed lines, as rows have them), and how many symbols they hold."""
 
     names: tuple[str, ...]
     modules: tuple[str, ...]
     files: tuple[str, ...]
     data: bytes
-    words: dict[str, bytes]
+    words: bytes
     symbols: int
 
 
@@ -48,13 +48,6 @@ def _pack(rows: list[Row]) -> Pack:
     files = list(dict.fromkeys(row.file for row in rows))
     number = {file: n for n, file in enumerate(files)}
     kinds = [number[row.file] * 2 + (row.kind == "class") for row in rows]
-    found: dict[str, list[int]] = {"": []}
-    slot = 0
-    for row in rows:
-        found[""].append(slot)
-        for word, within in row.words:
-            found.setdefault(word, []).append(slot * MARKS + within)
-        slot += row.slots
     folder = os.path.commonpath(files) if len(files) > 1 and all(map(os.path.isabs, files)) else ""
     short = [file[len(folder) :].lstrip("/") for file in files] if folder else files
     return Pack(
@@ -62,7 +55,7 @@ def _pack(rows: list[Row]) -> Pack:
         modules=tuple(row.qualified for row in rows if row.kind == "module"),
         files=tuple(files),
         data=bundled([row.qualified for row in rows], [row.data for row in rows], [folder, short, kinds]),
-        words={word: packed(sorted(numbers)) for word, numbers in found.items()},
+        words=zlib.compress("\n".join([line for row in rows for line in row.words]).encode()),
         symbols=sum(row.symbols for row in rows),
     )
 

@@ -42,6 +42,8 @@ def of_function(view: View, block: int, frame: Frame, node: ast.arg) -> Types:
         return tuple(TypeRef("builtins.tuple", True, (t, TypeRef("..."))) for t in inside) or (TypeRef("builtins.tuple"),)
     if node is function.args.kwarg:
         inside = place.annotation(node.annotation) if node.annotation is not None else ()
+        if isinstance(node.annotation, ast.Subscript) and dotted(node.annotation.value).rpartition(".")[2] == "Unpack":
+            return inside  # PEP 692: a TypedDict says which keywords there are
         word = TypeRef("builtins.str")
         return tuple(TypeRef("builtins.dict", True, (word, t)) for t in inside) or (TypeRef("builtins.dict", True, (word, TypeRef(""))),)
     if node.annotation is not None:

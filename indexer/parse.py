@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from octod.core.cache import Cache
 from octod.indexer.blocks import LARGEST, spans_of
 from octod.indexer.mending import MARK, mended, statements
 from octod.indexer.tokens import EnclosingCall, Scan, scan
@@ -23,7 +23,9 @@ from octod.indexer.tokens import EnclosingCall, Scan, scan
 __all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
 
 _REMEMBERED = 3_000_000  # characters of blocks that are kept
-_TREES = 400_000  # characters of those whose trees are kept; a tree takes some 100 times its text
+_TREES = 400_000  # characters of those whose trees and tables are kept, which take some 50 times their text
+_CURSORS, _CURSOR = 1_000_000, 40_000  # characters of texts whose cursors are kept; what a cursor counts for beside its text
+_NEAR = 100_000  # characters from the cursor to blocks that are asked about again and again
 
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _COMPOUND = frozenset({"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "def", "class", "match", "case"})
@@ -54,20 +56,24 @@ class Parsed:
     @property
     def body(self) -> list[ast.stmt]:
         """The statements."""
-        global _grown
         if self._body is None:
-            self._body = mended(self.text)
-            _trees.append(self)
-            _grown += len(self.text)
-            while _grown > _TREES and len(_trees) > 1:
-                oldest = _trees.popleft()
-                oldest._body = oldest.table = None  # the names stay; the rest is made again when it is asked for
-                _grown -= len(oldest.text)
+            self._body = mended(self.text.removeprefix("\0"))  # of mended text, see ``_parse_current``
+            _trees.put(self, self, len(self.text))
         return self._body
 
+    def grown(self) -> bool:
+        """Whether there are statements by now."""
+        return self._body is not None
 
-_trees: deque[Parsed] = deque()
-_grown = 0
+    def shrink(self) -> None:
+        """Forget the statements and the table: they are made again when they are asked for, the names stay.
+
+        The table is taken apart, since its frames and bindings refer to each other: the garbage collector, which would have to
+        find them among all that is remembered of the index, is a long pause and seldom runs.
+        """
+        if self.table is not None:
+            self.table.clear()
+        self._body = self.table = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,9 +123,25 @@ class Cursor:
     tree: Tree
 
 
-@lru_cache(maxsize=16)
 def parse_at(text: str, offset: int) -> Cursor:
-    """The cursor at ``offset`` of ``text``; never raises, whatever the text is."""
+    """The cursor at ``offset`` of ``text``; never raises, whatever the text is.
+
+    For one thread at a time; what was inferred from earlier cursors may be forgotten, so views of them are not kept.
+    """
+    known = _cursors.get((text, offset))
+    if known is None:
+        if _outgrown:
+            for cursor in _cursors.values():
+                _forgotten(cursor)
+            _cursors.clear()
+            for parsed in _outgrown:
+                parsed.shrink()
+            _outgrown.clear()
+        known = _cursors.put((text, offset), _read_at(text, offset), _CURSOR + len(text))
+    return known
+
+
+def _read_at(text: str, offset: int) -> Cursor:
     offset = max(0, min(offset, len(text)))
     plain = _plain_line_ends(text)
     spans = spans_of(plain)
@@ -132,6 +154,8 @@ def parse_at(text: str, offset: int) -> Cursor:
             parsed = _parse_current(plain, found, start, end, offset, owner)
         else:
             parsed = _parse(prefix + plain[a:b])
+            if parsed.grown() and abs(a - offset) < _NEAR:
+                _trees.get(parsed)
         blocks.append(Block(parsed, a, bool(prefix)))
     tree = Tree(tuple(blocks), number if spans else -1)
     return Cursor(
@@ -192,26 +216,25 @@ def _plain_line_ends(text: str) -> str:
     return " " + text[1:] if text.startswith("\ufeff") else text
 
 
-_memory: OrderedDict[str, Parsed] = OrderedDict()
-_remembered = 0
+def _forgotten(cursor: Cursor) -> None:
+    cursor.tree.cache.clear()  # what is there refers to the tree
+
+
+_memory: Cache[str, Parsed] = Cache(_REMEMBERED)
+_outgrown: list[Parsed] = []  # taken apart before the next text is read: somebody may be looking at them
+_trees: Cache[Parsed, Parsed] = Cache(_TREES, _outgrown.append)
+_cursors: Cache[tuple[str, int], Cursor] = Cache(_CURSORS, _forgotten)
 
 
 def _remember(parsed: Parsed) -> Parsed:
-    global _remembered
-    _memory[parsed.text] = parsed
-    _remembered += len(parsed.text)
-    while _remembered > _REMEMBERED and len(_memory) > 1:
-        _remembered -= len(_memory.popitem(last=False)[0])
-    return parsed
+    if parsed.grown():
+        _trees.put(parsed, parsed, len(parsed.text))
+    return _memory.put(parsed.text, parsed, len(parsed.text))
 
 
 def _parse(text: str) -> Parsed:
     """The block of that text, parsed when it is needed."""
-    known = _memory.get(text)
-    if known is not None:
-        _memory.move_to_end(text)
-        return known
-    return _remember(Parsed(text))
+    return _memory.get(text) or _remember(Parsed(text))
 
 
 def _parses(text: str) -> bool:
@@ -223,9 +246,7 @@ def _parses(text: str) -> bool:
 
 
 def _try(text: str) -> Parsed | None:
-    known = _memory.get(text)
-    if known is not None:
-        _memory.move_to_end(text)
+    if (known := _memory.get(text)) is not None:
         return known
     try:
         return _remember(Parsed(text, statements(text)))
@@ -262,11 +283,10 @@ def _parse_current(text: str, found: Scan, start: int, end: int, offset: int, pr
     if (parsed := _try(cut)) is not None:
         return parsed
     known = _memory.get("\0" + cut)  # a mended text is remembered apart from one that parses
-    if known is not None:
+    if known is not None and known.grown():
         return known
     body = mended(cut) or mended(_complete(text, found, False)) or statements(MARK)
-    parsed = Parsed("\0" + cut, body)
-    return _remember(parsed)
+    return _remember(Parsed("\0" + cut, body))
 
 
 def _indent_at(text: str, offset: int) -> int:

@@ -103,6 +103,8 @@ class Place:
         return substitute(self.template(node), self_type, None)
 
     def _annotated(self, name: str) -> Types | None:
+        if name.endswith(")"):
+            return None
         root, _, rest = name.partition(".")
         if not rest and (found := self._alias(root)) is not None:
             return found

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from octod.core.symbols import LibraryId
+from octod.indexer.cataloguing import catalogue
 from octod.indexer.distribution import SKIPPED_FOLDERS, Distribution, python_files
 from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of, workers
 from octod.indexer.packs import Pack
@@ -69,6 +70,7 @@ def index_project(
             for source in [s for s in index.usage_sources() if s.startswith(f"{name}/") and s not in sources]:
                 index.remove_usage(source)
             mine_sources(index, [(s, m, (Path(p),)) for s, (p, m) in sources.items()], mining, processes, tell, problems)
+        catalogue(index, processes, problems)
     return ProjectReport(name, len(now), len(changed), len(gone), time.perf_counter() - started, tuple(problems))
 
 

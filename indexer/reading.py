@@ -6,10 +6,13 @@ import ast
 import sys
 from dataclasses import dataclass, field
 
-__all__ = ["Reading", "alternatives", "doc_of", "dotted", "for_checkers", "literal_type"]
+__all__ = ["BUILTIN_CLASSES", "CALLED", "LONGEST_TYPE", "METACLASS", "Reading", "alternatives", "doc_of", "dotted", "for_checkers", "literal_type"]
 
 LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
 LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
+LONGEST_CALL = 60  # characters of a function's name; longer ones go through objects that nobody knows
+METACLASS = "metaclass="  # begins the text of one among a class's bases
+CALLED = "(...)"  # in the place of a type: what the function before it gives
 
 # What is raised for something that is not there, or everything.
 _ABSENCE = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "NameError", "Exception", "BaseException"})
@@ -21,6 +24,13 @@ _LITERALS: dict[type, str] = {
 _CONSTRUCTORS = {
     "str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "bytearray", "object", "type",
     "defaultdict", "deque", "collections.defaultdict", "collections.deque", "threading.local", "itertools.count",
+}  # fmt: skip
+BUILTIN_CLASSES = {"str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "object"}
+_PARTIAL = ("partial", "functools.partial")
+_BUILTIN_RESULTS = {
+    "sorted": "list", "len": "int", "repr": "str", "chr": "str", "ord": "int", "id": "int", "hash": "int", "input": "str",
+    "dir": "list", "format": "str", "any": "bool", "all": "bool", "isinstance": "bool", "issubclass": "bool", "hasattr": "bool",
+    "callable": "bool", "globals": "dict", "locals": "dict", "vars": "dict",
 }  # fmt: skip
 
 
@@ -85,7 +95,15 @@ class Reading:
             return None
         if isinstance(value, ast.Call):
             name = dotted(value.func)
-            return name if name is not None and self.is_class(name) else None
+            if name is None:
+                return None
+            if name in _PARTIAL and value.args and (inner := dotted(value.args[0])) and self.bound(inner.partition(".")[0]):
+                return f"{name}[{inner if self.is_class(inner) else inner + CALLED}]"
+            if self.is_class(name):
+                return name
+            if not self.bound(name.partition(".")[0]):
+                return _BUILTIN_RESULTS.get(name)
+            return f"{name}{CALLED}" if len(name) <= LONGEST_CALL else None
         if isinstance(value, ast.BoolOp) and isinstance(value.op, ast.Or):
             # `x or Default()`: the last alternative is the one with a plain type.
             return self.constructed(value.values[-1])

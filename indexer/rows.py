@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from octod.core.symbols import LibraryId, Parameter, ParameterKind, Scope, Symbol, SymbolKind
 from octod.indexer.bundles import Damaged
-from octod.indexer.words import searchable, words_of
+from octod.indexer.words import described, searchable
 
-__all__ = ["Row", "StoredSymbols", "decode_scope", "encode_scope"]
+__all__ = ["Row", "StoredSymbols", "decode_scope", "encode_scope", "symbols_of", "weight_of"]
 
 _KINDS: tuple[SymbolKind, ...] = ("module", "class", "function", "property", "attribute", "alias")
 _PARAMETERS: tuple[ParameterKind, ...] = ("positional", "standard", "vararg", "keyword", "kwarg")
@@ -22,21 +22,19 @@ _PARAMETERS: tuple[ParameterKind, ...] = ("positional", "standard", "vararg", "k
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A scope ready to be packed; ``words`` and ``slots`` are as ``words.py`` counts them."""
+    """A scope ready to be packed; ``words`` are those of the docstrings of its own and of its searchable symbols."""
 
     qualified: str
     kind: Literal["module", "class"]
     file: str
     data: bytes
-    words: tuple[tuple[str, int], ...]
-    slots: int
+    words: list[str]
     symbols: int
 
 
 def encode_scope(scope: Scope) -> Row:
     """The row of a scope; its library is the row's owner and not part of it."""
     ordered = _ordered(scope)
-    found = searchable(scope, ordered)
     symbols = [_packed(symbol) for symbol in ordered if not _is_plain_alias(symbol)]
     aliases: dict[str, list[str]] = {}
     for symbol in ordered:
@@ -51,10 +49,25 @@ def encode_scope(scope: Scope) -> Row:
         kind=scope.kind,
         file=scope.file,
         data=json.dumps(_cut_empty(head), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"),
-        words=words_of(scope, found),
-        slots=1 + len(found),
+        words=described(scope, searchable(ordered)),
         symbols=len(scope.symbols),
     )
+
+
+def symbols_of(data: bytes) -> dict[str, tuple[SymbolKind, str, bool]]:
+    """Of a row's symbols, in their order: name -> kind, target, whether it is public.  Raises Damaged on damaged bytes."""
+    try:
+        symbols, aliases = (json.loads(data) + [None, None])[:2]
+        found: dict[str, tuple[SymbolKind, str, bool]] = {}
+        for one in symbols or ():
+            found[one[0]] = _KINDS[one[1]], (one[6] if len(one) > 6 else None) or "", bool(one[3] & 4)
+        for parent, names in (aliases or {}).items():
+            for name in names.split(" "):
+                bound, _, last = name.lstrip("+").partition("=")
+                found[bound] = "alias", f"{parent}.{last or bound}" if parent else last or bound, name[0] == "+"
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise Damaged(f"damaged row ({error})") from error
+    return found
 
 
 def decode_scope(
@@ -69,7 +82,7 @@ def decode_scope(
             library=library,
             file=file,
             bases=tuple(bases or ()),
-            symbols=StoredSymbols(symbols or [], aliases or {}),
+            symbols=StoredSymbols(symbols or [], aliases or {}, len(data)),
             stars=tuple(stars or ()),
             dynamic=bool(dynamic),
             deprecated=deprecated,
@@ -78,12 +91,25 @@ def decode_scope(
         raise Damaged(f"{qualified}: damaged row ({error})") from error
 
 
+def weight_of(scope: Scope | None) -> int:
+    """About how many bytes a scope takes in memory once all its symbols are made; None is a name that was not found."""
+    if scope is None:
+        return 300
+    symbols = scope.symbols
+    # both measured on the scopes of 150 libraries
+    return 2_500 + (13 * symbols.size if isinstance(symbols, StoredSymbols) else 1_200 * len(symbols))
+
+
 class StoredSymbols(Mapping[str, Symbol]):
-    """A scope's symbols, each made when it is first asked for: most questions are about one of hundreds."""
+    """A scope's symbols, each made when it is first asked for: most questions are about one of hundreds.
 
-    __slots__ = ("_made", "_packed")
+    ``size`` is how many bytes they took where they were stored.
+    """
 
-    def __init__(self, packed: list[list[Any]], aliases: dict[str, str]) -> None:
+    __slots__ = ("_made", "_packed", "size")
+
+    def __init__(self, packed: list[list[Any]], aliases: dict[str, str], size: int) -> None:
+        self.size = size
         self._packed: dict[str, Any] = {one[0]: one for one in packed}
         for parent, names in aliases.items():
             for name in names.split(" "):
@@ -103,15 +129,6 @@ class StoredSymbols(Mapping[str, Symbol]):
             made = _unpacked(packed)
         self._made[name] = made
         return made
-
-    def searchable(self) -> list[str]:
-        """The names that ``words.searchable`` tells, without making a symbol of each."""
-        public, attribute = 4, _KINDS.index("attribute")
-        return [
-            name
-            for name, packed in self._packed.items()
-            if (packed[1] if isinstance(packed, tuple) else packed[3] & public and packed[1] != attribute)
-        ]
 
     def __contains__(self, name: object) -> bool:
         return name in self._packed
@@ -140,7 +157,7 @@ def _ordered(scope: Scope) -> list[Symbol]:
 
 
 def _is_plain_alias(symbol: Symbol) -> bool:
-    return symbol.kind == "alias" and bool(symbol.target) and not symbol.deprecated
+    return symbol.kind == "alias" and bool(symbol.target) and not symbol.deprecated and not symbol.returns
 
 
 def _cut_empty(values: list[Any]) -> list[Any]:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 
-from octod.core.symbols import LibraryId, Scope, Symbol
-from octod.indexer.database import key_of
-from octod.indexer.packs import MOST_SCOPES
-from octod.indexer.rows import StoredSymbols
-from octod.indexer.sources import memo_of, refresh
+from octod.core.symbols import LibraryId, Symbol, SymbolKind
+from octod.indexer.bundles import Damaged
+from octod.indexer.catalogue import AROUND, DESCRIBED, FIRST, LIBRARY, MORE
+from octod.indexer.postings import Words
+from octod.indexer.segments import Entry, Segment
 from octod.indexer.store import Index
-from octod.indexer.words import (
-    DESCRIBED,
-    PARTS,
-    SLOTS,
-    TOP,
-    asked_words,
-    name_words,
-    numbers,
-    stem,
-)
+from octod.indexer.words import asked_words, name_words, stem
 
-__all__ = ["Hit", "candidates", "search"]
+__all__ = ["Hit", "search", "symbol_of"]
 
-_MOST_HOPS = 6  # aliases followed; real packages need three
-_FINALISTS = 40  # symbols whose public path is worked out
+_FINALISTS = 20  # entries whose names are read
 _EXACT, _BEGUN, _DESCRIBED = 8.0, 5.0, 3.0  # what a word of the question is worth in a name, at its start, in a docstring
 _AROUND, _LIBRARY = 3.0, 2.0  # in the path or docstring of the scope, of the library's first module
+_NAMED, _WHOLE, _EQUAL, _START, _PATH = 6.0, 12.0, 12.0, 4.0, 8.0  # all words in the name; no others; equal; beginning so; the path's last parts
+_SHARE = _BEGUN / _EXACT  # what a word is worth that only begins as asked
+_WORTH = [
+    *[(False, LIBRARY, _LIBRARY * _SHARE), (True, LIBRARY, _LIBRARY), (False, AROUND, _AROUND * _SHARE), (True, AROUND, _AROUND)],
+    *[(False, DESCRIBED, _DESCRIBED * _SHARE), (True, DESCRIBED, _DESCRIBED)],
+    *[(equal, mark, _EXACT if equal else _BEGUN) for equal in (False, True) for mark in range(DESCRIBED)],
+]
+_STEP = 1_024  # entries looked at in a row
+_MOST_KNOWN = 200_000  # places of words that are kept
+_LAST = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,183 +40,161 @@ class Hit:
     with the fit."""
 
     qualified: str
-    symbol: Symbol
+    kind: SymbolKind
     library: LibraryId
     score: float
-    defined: str = ""
+    defined: str
 
 
-def search(index: Index, words: str, limit: int = 20, popularity: Callable[[str], float] | None = None) -> list[Hit]:
+def search(index: Index, words: str, limit: int = 20) -> list[Hit]:
     """Symbols whose name, path or docstring has words that start with those given; each symbol once.
 
-    What is named so comes before what is only described so, an equal name first, then by ``popularity`` of the
-    qualified name (0 or more; default: how often installed code calls it), then shorter public names.
+    What is named so comes before what is only described so, an equal name first, then by how often installed code
+    calls it, then shorter public names.
     """
-    if limit < 1:
-        return []
-    known = popularity or _called(index)
-    found: dict[str, Hit] = {}
-    for scope, name, fit in candidates(index, words, max(_FINALISTS, 2 * limit)):
-        target, owner = _followed(index, scope, scope.symbols[name])
-        if found.get(target) is not None and found[target].qualified.count(".") <= 1:
-            continue
-        qualified = _shortest(index, target)
-        shown = _symbol(index, target) or scope.symbols[name]
-        calls = max(known(qualified), known(target), known(f"{scope.qualified}.{name}"))
-        score = fit + 3.0 * math.log1p(calls) - 1.5 * qualified.count(".") - 0.02 * len(qualified)
-        if target not in found or found[target].score < score:
-            found[target] = Hit(qualified, shown, owner.library, score, target)
-    best: dict[str, Hit] = {}
-    for hit in found.values():
-        if hit.qualified not in best or best[hit.qualified].score < hit.score:
-            best[hit.qualified] = hit
-    return sorted(best.values(), key=lambda hit: (-hit.score, hit.qualified))[:limit]
-
-
-def candidates(index: Index, words: str, limit: int) -> list[tuple[Scope, str, float]]:
-    """(scope, symbol's name, fit) of symbols for which every word is found in their name, path or docstring."""
     asked = asked_words(words)
-    if not asked:
+    if limit < 1 or not asked:
         return []
-    if len(asked) == 2 and (joined := _candidates(index, ["".join(asked)], limit)):
-        return joined + _candidates(index, asked, limit)  # `group by` may be written groupby
-    return _candidates(index, asked, limit)
+    questions = [asked, ["".join(asked)]] if len(asked) == 2 else [asked]  # `group by` may be written groupby
+    best: dict[str, tuple[float, Entry]] = {}
+    for segment in index.segments():
+        try:
+            with segment.lock:
+                found = [one for question in questions for one in _found(segment, question, asked, max(_FINALISTS, 2 * limit))]
+        except Damaged:
+            index.hurt()
+            continue
+        for score, entry in found:
+            if entry.qualified not in best or best[entry.qualified][0] < score:
+                best[entry.qualified] = score, entry
+    ordered = sorted(best.values(), key=lambda one: (-one[0], one[1].qualified))[:limit]
+    return [Hit(entry.qualified, entry.kind, entry.library, score, entry.defined) for score, entry in ordered]
 
 
-def _candidates(index: Index, asked: list[str], limit: int) -> list[tuple[Scope, str, float]]:
-    named: dict[int, list[tuple[int, float, bytes]]] = {}  # owner -> (word's number, its worth, numbers)
-    for number, word in enumerate(asked):
-        start = stem(word)
-        for owner, found, data in index.postings(start):
-            worth = 1.0 if found in (word, start) else _BEGUN / _EXACT
-            named.setdefault(owner, []).append((number, worth, data))
-    starts = _starts(index)
-    scored: list[tuple[float, int, int]] = []
-    for owner, rows in named.items():
-        if len({number for number, _, _ in rows}) == len(asked):
-            best = heapq.nlargest(limit, _scored(rows, len(asked), starts[owner]))
-            scored += [(fit, owner, number) for fit, number in best]
-    made: list[tuple[Scope, str, float]] = []
-    for fit, owner, number in heapq.nlargest(limit, scored):
-        pack, slot = divmod(number, SLOTS)
-        place = bisect_right(starts[owner][pack], slot) - 1
-        scope = index.packed_scope(pack * MOST_SCOPES + place)
-        shown = scope.symbols.searchable() if scope is not None and isinstance(scope.symbols, StoredSymbols) else []
-        at = slot - starts[owner][pack][place] - 1
-        if scope is not None and 0 <= at < len(shown):
-            made.append((scope, shown[at], fit + _fit(asked, scope.qualified, shown[at])))
-    return made
-
-
-def _starts(index: Index) -> dict[int, dict[int, list[int]]]:
-    """Owner -> pack -> the slots of its scopes."""
-    refresh(index)
-    known = memo_of(index).other
-    if "starts" not in known:
-        known["starts"] = {owner: dict(numbers(data)) for owner, _, data in index.postings("", "\0")}
-    found: dict[int, dict[int, list[int]]] = known["starts"]
-    return found
-
-
-def _scored(
-    rows: list[tuple[int, float, bytes]], asked: int, starts: dict[int, list[int]]
-) -> list[tuple[float, int]]:
-    """(fit, number of the symbol) within one library."""
-    symbols: list[dict[int, float]] = [{} for _ in range(asked)]
-    scopes: list[dict[int, float]] = [{} for _ in range(asked)]
-    library = [0.0] * asked
-    tops: set[int] = set()
-    whole: dict[int, int] = {}
-    for word, worth, data in rows:
-        of_symbols, of_scopes = symbols[word], scopes[word]
-        described, named = _DESCRIBED * worth, _EXACT * worth
-        for pack, found in numbers(data):
-            base = pack * SLOTS
-            own = starts[pack]
-            for one in found:
-                slot, marks = one >> 4, one & 15
-                number = base + slot
-                if not slot or own[bisect_left(own, slot) % len(own)] == slot:  # the scope itself
-                    of_scopes[number] = max(of_scopes.get(number, 0.0), _AROUND * worth)
-                    if marks & TOP:
-                        library[word] = max(library[word], _LIBRARY * worth)
-                    continue
-                value = described if marks & DESCRIBED else named
-                if value > of_symbols.get(number, 0.0):
-                    of_symbols[number] = value
-                if marks & TOP:
-                    tops.add(number)
-                if worth == 1.0 and not marks & DESCRIBED:
-                    whole[number] = max(whole.get(number, 0), marks // PARTS + 1)
-    made: list[tuple[float, int]] = []
-    for number in set().union(*symbols):
-        fit, exact, around = 0.0, 0, -1
-        for word in range(asked):
-            value = max(symbols[word].get(number, 0.0), library[word])
-            if value < _AROUND and scopes[word]:
-                if around < 0:
-                    pack, slot = divmod(number, SLOTS)
-                    mine = starts[pack]
-                    around = pack * SLOTS + mine[bisect_right(mine, slot) - 1]
-                value = max(value, scopes[word].get(around, 0.0))
-            if not value:
-                break
-            exact += value == _EXACT
-            fit += value
-        else:
-            if exact == asked and whole.get(number) == asked:
-                fit += 12.0
-            made.append((fit + (6.0 if number in tops else 0.0), number))
-    return made
-
-
-def _fit(asked: list[str], path: str, name: str) -> float:
-    """How well a name fits as a whole: equal, beginning so, short, not deep."""
-    whole, wanted = "".join(name_words(name)), "".join(asked)
-    score = 12.0 if whole == wanted else 4.0 if whole.startswith(wanted) else 0.0
-    if f".{path}.{name}".lower().endswith("." + ".".join(asked)):
-        score += 8.0
-    return score - len(name_words(name)) - path.count(".")
-
-
-def _called(index: Index) -> Callable[[str], float]:
-    """How often a qualified name is called in what was mined; 0 for all where nothing was."""
-    known = index.calls()
-    return lambda qualified: float(known.get(key_of(qualified), 0))
-
-
-def _followed(index: Index, scope: Scope, symbol: Symbol) -> tuple[str, Scope]:
-    """The qualified name an alias ends at, and the scope it stands in; a name that leads nowhere stays."""
-    for _ in range(_MOST_HOPS):
-        if symbol.kind != "alias" or symbol.target is None:
-            break
-        parent, _, name = symbol.target.rpartition(".")
-        owner = index.scope(parent) if parent else None
-        following = owner.symbols.get(name) if owner else None
-        if owner is None or following is None:
-            break
-        scope, symbol = owner, following
-    return f"{scope.qualified}.{symbol.name}", scope
-
-
-def _symbol(index: Index, qualified: str) -> Symbol | None:
-    parent, _, name = qualified.rpartition(".")
+def symbol_of(index: Index, hit: Hit) -> Symbol | None:
+    """The symbol of a hit."""
+    parent, _, name = hit.defined.rpartition(".")
     scope = index.scope(parent)
     return scope.symbols.get(name) if scope else None
 
 
-def _shortest(index: Index, qualified: str) -> str:
-    """The shortest public path to a symbol: ``pandas.core.frame.DataFrame.agg`` is ``pandas.DataFrame.agg``."""
-    parts = qualified.split(".")
-    for depth in range(1, len(parts)):
-        package = index.scope(".".join(parts[:depth]))
-        if package is None or package.kind != "module":
+def _found(segment: Segment, question: list[str], asked: list[str], limit: int) -> Iterator[tuple[float, Entry]]:
+    """(score, entry) of the best of a segment, each word of ``question`` found; names are compared with ``asked``."""
+    scored = _named(segment, question[0]) if len(question) == 1 else _combined(segment, question, limit)
+    static = segment.static
+    for score, number in heapq.nlargest(limit, [(worth + static[number], number) for number, worth in scored.items()]):
+        entry = segment.entry(number)
+        if entry is not None:
+            yield score + _fit(entry.qualified, asked), entry
+
+
+def _named(segment: Segment, word: str) -> dict[int, float]:
+    """What the likeliest entries are worth for one word: of each list the first ones are the best."""
+    best: dict[int, float] = {}
+    start = stem(word)
+    beginning = [(row, range(place, place + 1), False) for row, place in _beginning(segment, start)]
+    equal = [(row, places, True) for one in {start, word} for row, places in segment.words(one, one + "\0")]
+    for row, places, whole in beginning + equal:
+        for equally, mark, worth in _WORTH:
+            if mark <= DESCRIBED and equally is whole:
+                worth += (_NAMED if mark < DESCRIBED else 0.0) + (_WHOLE if whole and not mark else 0.0)
+                for number in row.numbers(places, mark, FIRST):
+                    if worth > best.get(number, 0.0):
+                        best[number] = worth
+    return best
+
+
+def _beginning(segment: Segment, start: str) -> Iterator[tuple[Words, int]]:
+    """The words that begin so, or one row of their best entries."""
+    for row, places in segment.words(start + MORE, start + MORE + "\0"):
+        return iter([(row, places.start)])
+    return ((row, place) for row, places in segment.words(start, start + _LAST) for place in places)
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where a word of a question is: what it is worth for entries by their own names and docstrings, and for groups by what
+    is around them; ``rows`` are those of the word itself."""
+
+    own: dict[int, float]
+    around: dict[int, float]
+    rows: list[tuple[Words, range]]
+
+    @cached_property
+    def likeliest(self) -> list[int]:
+        """The entries, the likeliest first."""
+        return sorted(self.own)
+
+    def whole(self, count: int) -> set[int]:
+        """The entries with names of so many words."""
+        return {number for row, places in self.rows for number in row.numbers(places, min(count, DESCRIBED) - 1)}
+
+
+def _places(segment: Segment, word: str) -> _Places:
+    known: dict[str, _Places] = segment.known
+    if word in known:
+        return known[word]
+    start = stem(word)
+    equal = [one for whole in {start, word} for one in segment.words(whole, whole + "\0")]
+    begun = list(segment.words(start, start + _LAST))
+    own: dict[int, float] = {}
+    around: dict[int, float] = {}
+    for equally, mark, worth in _WORTH:  # the better ones come later
+        for row, places in equal if equally else begun:
+            numbers = row.numbers(places, mark)
+            if mark <= DESCRIBED:
+                own.update(dict.fromkeys(numbers, worth))
+            for some in segment.libraries(numbers) if mark == LIBRARY else (numbers,) if mark == AROUND else ():
+                around.update(dict.fromkeys(some, worth))
+    if sum(len(one.own) + len(one.around) for one in known.values()) > _MOST_KNOWN:
+        known.clear()
+    known[word] = _Places(own, around, equal)
+    return known[word]
+
+
+def _combined(segment: Segment, question: list[str], limit: int) -> dict[int, float]:
+    """What the likeliest entries are worth for several words, each of which is in their name, docstring or around them."""
+    words = [_places(segment, word) for word in question]
+    count, static, groups = len(words), segment.static, segment.groups
+    best: dict[int, float] = {}
+    counted, least = 0, -math.inf  # how many were the best when the least of those that are wanted was found
+    for own in (own for size in range(count, max(0, count - 4), -1) for own in combinations(words, size)):
+        others = [word.around for word in words if word not in own]
+        beside = _common(others) if others else set()
+        if others and not beside:
             continue
-        for start in range(len(parts) - 1, depth - 1, -1):
-            symbol = package.symbols.get(parts[start])
-            if symbol is None or not symbol.public:
-                continue
-            target, _ = _followed(index, package, symbol)
-            if target == ".".join(parts[: start + 1]):
-                return ".".join([*parts[:depth], *parts[start:]])
-    return qualified
+        entries = own[0].likeliest if len(own) == 1 else sorted(_common([word.own for word in own]))
+        most = _EXACT * len(own) + _AROUND * len(others) + (0.0 if others else _NAMED + _WHOLE)
+        for at in range(0, len(entries), _STEP):
+            if len(best) > max(counted, limit - 1):
+                counted = len(best)
+                least = heapq.nlargest(limit, [worth + static[entry] for entry, worth in best.items()])[-1]
+            if static[entries[at]] + most <= least:
+                break
+            some = entries[at : at + _STEP]
+            if others:
+                some = [entry for entry in some if groups[entry] in beside]
+            around = [groups[entry] for entry in some] if others else []
+            worths = [map(word.own.__getitem__, some) for word in own] + [map(other.__getitem__, around) for other in others]
+            for entry, worth in zip(some, map(sum, zip(*worths, strict=True)), strict=True):
+                best.setdefault(entry, worth)
+        if not others:
+            whole = _common([word.whole(count) for word in words])
+            for entry in best:
+                if all(word.own[entry] >= _BEGUN for word in words):
+                    best[entry] += _NAMED + (_WHOLE if entry in whole else 0.0)
+            counted = 0
+    return best
+
+
+def _common(every: Sequence[Collection[int]]) -> set[int]:
+    """What is in all of them."""
+    smallest = min(every, key=len)
+    return set(smallest).intersection(*[one for one in every if one is not smallest]) if len(every) > 1 else set(smallest)
+
+
+def _fit(qualified: str, asked: list[str]) -> float:
+    """How well a name fits as a whole: equal, beginning so, with the words of its path."""
+    whole, wanted = "".join(name_words(qualified.rpartition(".")[2])), "".join(asked)
+    score = _EQUAL if whole == wanted else _START if whole.startswith(wanted) else 0.0
+    return score + (_PATH if f".{qualified}".lower().endswith("." + ".".join(asked)) else 0.0)

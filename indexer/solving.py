@@ -11,6 +11,7 @@ from octod.indexer.annotations import arguments_of, class_variables, has_placeho
 from octod.indexer.attributes import Bindings, Types, attribute
 from octod.indexer.iteration import awaited, elements, entered
 from octod.indexer.lookup import ScopeSource, TypeRef, scope_of
+from octod.indexer.reading import METACLASS
 
 __all__ = ["Solution", "accepts", "given", "match", "solve"]
 
@@ -188,7 +189,7 @@ def _accepted(source: ScopeSource, bindings: Bindings, wanted: TypeRef, value: T
         needed = [n for n, s in scope.symbols.items() if s.kind in ("function", "property")] if scope is not None else []
         return all(any(n in s.symbols for c in order if (s := scope_of(source, c))) for n in needed)
     scope = scope_of(source, value.qualified)
-    written = [b for b in scope.bases if not b.partition("[")[0].endswith(("Generic", "Protocol"))] if scope is not None else [""]
+    written = [b for b in scope.bases if not b.startswith(METACLASS) and not b.partition("[")[0].endswith(("Generic", "Protocol"))] if scope is not None else [""]
     return len(order) < 3 and bool(written)  # a class whose bases are not known may be anything
 
 

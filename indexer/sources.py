@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
+from octod.indexer.rows import weight_of
 
 __all__ = ["LayeredSource", "ScopeSource", "Target", "TargetKind", "TypeRef", "layer", "memo_of", "refresh", "scope_of"]
 
@@ -80,9 +81,11 @@ class LayeredSource:
 
 @dataclass(slots=True, eq=False)
 class _Memo:
-    """What was looked up in one source, valid for one generation of it."""
+    """What was looked up in one source, valid for one generation of it; ``weight`` is about how many bytes of it are scopes
+    and lists of members."""
 
     generation: object
+    weight: int = 0
     targets: dict[str, Target | None] = field(default_factory=dict)
     nowhere: dict[str, int] = field(default_factory=dict)  # within one look-up: names not found, at which depth
     orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -94,8 +97,8 @@ class _Memo:
 _memos: weakref.WeakKeyDictionary[Any, _Memo] = weakref.WeakKeyDictionary()
 _pinned: dict[int, tuple[object, _Memo]] = {}  # sources that cannot be referred to weakly
 _last: tuple[object, _Memo] | None = None
-_LARGEST_MEMO = 200_000
-_MOST_SCOPES = 4_000
+_ROOM = 40_000_000  # bytes, where a source does not say ``room``
+_ENTRY = 500  # bytes of anything else that is remembered, its key included
 
 
 def memo_of(source: ScopeSource) -> _Memo:
@@ -120,13 +123,17 @@ def memo_of(source: ScopeSource) -> _Memo:
 
 
 def refresh(source: ScopeSource) -> None:
-    """Forget what was looked up when the index has changed since; call it once per request."""
+    """Forget what was looked up when the index has changed since, or when it takes too much room; call it once per request.
+
+    All of it goes at once: targets, members and types hold on to the same scopes.
+    """
     if isinstance(source, LayeredSource):
         source = source.base
     memo = memo_of(source)
     generation = getattr(source, "generation", 0)
-    if generation != memo.generation or len(memo.other) + len(memo.targets) > _LARGEST_MEMO:
-        memo.generation = generation
+    weight = memo.weight + _ENTRY * (len(memo.other) + len(memo.targets) + len(memo.orders))
+    if generation != memo.generation or weight > getattr(source, "room", _ROOM):
+        memo.generation, memo.weight = generation, 0
         for table in (memo.targets, memo.nowhere, memo.orders, memo.members, memo.scopes, memo.other):
             table.clear()
 
@@ -134,13 +141,12 @@ def refresh(source: ScopeSource) -> None:
 def scope_of(source: ScopeSource, qualified: str) -> Scope | None:
     """``source.scope``, remembered for one generation: an index asks its database each time."""
     source = layer(source, qualified)
-    scopes = memo_of(source).scopes
+    memo = memo_of(source)
     try:
-        return scopes[qualified]
+        return memo.scopes[qualified]
     except KeyError:
-        if len(scopes) > _MOST_SCOPES:
-            scopes.clear()
-        found = scopes[qualified] = source.scope(qualified)
+        found = memo.scopes[qualified] = source.scope(qualified)
+        memo.weight += weight_of(found)
         return found
 
 

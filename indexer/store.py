@@ -10,27 +10,31 @@ import json
 import os
 import sqlite3
 import threading
-from collections import OrderedDict
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from octod.core.cache import Cache
 from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Scope
+from octod.core.transactions import writing
 from octod.indexer.bundles import Bundle, Damaged
 from octod.indexer.database import damage_mark, key_of, locked, open_database, replace_database
 from octod.indexer.distribution import Distribution
 from octod.indexer.extract import merge_stub
 from octod.indexer.ledger import Calls, calls_of, drop_usage, find_usage, merge_usage, put_usage
 from octod.indexer.packs import MOST_SCOPES, Pack, Shelf, packs_of
-from octod.indexer.rows import encode_scope
+from octod.indexer.rows import encode_scope, weight_of
+from octod.indexer.segments import Piece, Segment, due, open_segments, piece_of, put_piece
 from octod.indexer.tables import forget_library, write_files, write_library
 
 __all__ = ["Index"]
 
-_CACHED = 2_000  # scopes kept decoded; a large class takes about 0.5 MB
+_DECODED = 12_000_000  # bytes of scopes kept decoded; a large class takes about 0.5 MB
+_ROOM, _ROOM_SNAPSHOT = 40_000_000, 80_000_000  # bytes of what names were found to mean, see ``Index.room``
 _OPENED, _OPENED_SNAPSHOT, _OPENED_USAGE = 24, 400, 16  # packs and bundles kept inflated, at up to 80 KB each
 
 
@@ -46,12 +50,14 @@ class Index:
         self.damaged = False
         self._snapshot = snapshot
         self._mutex = threading.RLock()
-        self._scopes: OrderedDict[str, Scope | None] = OrderedDict()
+        self.room = _ROOM_SNAPSHOT if snapshot else _ROOM  # for what ``sources.py`` remembers of this index
+        self._scopes: Cache[str, Scope | None] = Cache(_DECODED)
         self._shelf = Shelf(self._pack, _OPENED_SNAPSHOT if snapshot else _OPENED)
         self._usage: dict[str, Bundle] = {}
         self._version: tuple[int, ...] = (-1, -1)
         self._imports: Mapping[str, tuple[LibraryId, ...]] | None = None
         self._calls: Mapping[int, int] | None = None
+        self._segments: list[Segment] | None = None
         self._generation: int | None = None
         self._places: dict[int, list[int]] | None = None
         self._names: set[str] = set()
@@ -87,13 +93,10 @@ class Index:
         with self._mutex:
             self._refresh()
             try:
-                self._scopes.move_to_end(qualified)
                 return self._scopes[qualified]
             except KeyError:
-                found = self._scopes[qualified] = self._read(qualified)
-                if len(self._scopes) > _CACHED:
-                    self._scopes.popitem(last=False)
-                return found
+                found = self._read(qualified)
+                return self._scopes.put(qualified, found, weight_of(found))
 
     def submodules(self, qualified: str) -> tuple[str, ...]:
         """The dotted names, sorted, of the modules directly in a package."""
@@ -118,10 +121,6 @@ class Index:
                 self._imports = MappingProxyType({name: tuple(ids) for name, ids in sorted(found.items())})
             return self._imports
 
-    def top_level(self, import_name: str) -> Scope | None:
-        """The scope of a top-level import name, or None."""
-        return None if "." in import_name else self.scope(import_name)
-
     def usage(self, receiver: str) -> bytes | None:
         """The merged usage of a receiver, as the usage module encoded it."""
         with self._mutex:
@@ -132,7 +131,7 @@ class Index:
             try:
                 return find_usage(rows[0], self._usage, receiver) if rows else None
             except Damaged:
-                self._hurt()
+                self.hurt()
                 return None
 
     def calls(self) -> Mapping[int, int]:
@@ -154,24 +153,25 @@ class Index:
         )
         return {os.path.join(root, path): stamp for root, path, stamp in rows}
 
-    def postings(self, word: str, end: str = "\U0010ffff") -> list[tuple[int, str, bytes]]:
-        """(owner, word, numbers as ``words.py`` packs them) of the words that start so, up to those that go on with ``end``."""
-        rows = self._all(
-            "SELECT w.owner, w.data FROM"
-            " (SELECT id * 2 AS owner FROM libraries UNION ALL SELECT id * 2 + 1 FROM files WHERE modules <> '') o"
-            " CROSS JOIN words w ON w.owner = o.owner AND w.last >= ? AND w.first < ?",
-            (word, word + end),
-        )
-        try:
-            return [(owner, *one) for owner, data in rows for one in Bundle(data).between(word, word + end)]
-        except Damaged:
-            self._hurt()
-            return []
-
-    def packed_scope(self, place: int) -> Scope | None:
-        """The scope at a place that postings name, as its own pack has it; None when it is gone."""
+    def segments(self) -> list[Segment]:
+        """The catalogue that search reads, with what was written since it was stored."""
         with self._mutex:
-            return self._unpacked(place)
+            self._refresh()
+            if self._segments is None:
+                try:
+                    self._segments = open_segments(self._all, self.calls, self.scope)
+                except Damaged:
+                    self.hurt()
+                    self._segments = []
+            return self._segments
+
+    def uncatalogued(self) -> tuple[int, int] | None:
+        """The number of the pack after which the catalogue is to be made anew, and how many packs that takes; else None."""
+        return due(self._all, self.calls)
+
+    def piece(self, low: int) -> Piece:
+        """The catalogue of the packs after the one numbered ``low``.  Raises Damaged."""
+        return piece_of(self._all, low, self.calls(), self.scope)
 
     @property
     def generation(self) -> int:
@@ -191,9 +191,9 @@ class Index:
                     self._unpacked(number * MOST_SCOPES + place)
             for (data,) in self._connection.execute("SELECT data FROM usage UNION ALL SELECT data FROM mined"):
                 Bundle(data)
-        except (Damaged, UnicodeDecodeError) as error:
-            problems.append(str(error))
-        except sqlite3.DatabaseError as error:
+            for (data,) in self._connection.execute("SELECT data FROM catalogue UNION ALL SELECT words FROM packs"):
+                zlib.decompress(data)
+        except (Damaged, UnicodeDecodeError, zlib.error, sqlite3.DatabaseError) as error:
             problems.append(str(error))
         if self.damaged:
             problems.append("a stored scope cannot be decoded")
@@ -250,11 +250,10 @@ class Index:
         with self._writing() as connection:
             return merge_usage(connection, merge, calls)
 
-    def search(self, query: str, limit: int = 20) -> list[tuple[Scope, str, float]]:
-        """Public symbols for words of a person, best first; see ``octod.indexer.search.search`` for finished hits."""
-        from octod.indexer.search import candidates
-
-        return candidates(self, query, limit)
+    def put_piece(self, piece: Piece) -> None:
+        """Put a piece of the catalogue in place of those that it replaces."""
+        with self._writing() as connection:
+            put_piece(connection, piece)
 
     # Below the surface
 
@@ -266,11 +265,11 @@ class Index:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.DatabaseError as error:
                 if "malformed" in str(error) or "not a database" in str(error):
-                    self._hurt()
+                    self.hurt()
                     return []
                 raise self._problem(error) from error
             except UnicodeDecodeError:  # SQLite's message has a damaged name in it
-                self._hurt()
+                self.hurt()
                 return []
 
     def _number(self, sql: str) -> int:
@@ -292,7 +291,7 @@ class Index:
         try:
             return self._shelf.scope(place, qualified)
         except Damaged:
-            self._hurt()
+            self.hurt()
             return None
 
     def _pack(self, number: int) -> tuple[bytes, LibraryId] | None:
@@ -308,7 +307,7 @@ class Index:
         self._names = {f"{parent}.{name}" if parent else name for parent, name in self._all("SELECT parent, name FROM modules")}
         self._places = places
 
-    def _hurt(self) -> None:
+    def hurt(self) -> None:
         """Remember damage beside the file: whoever opens it next, a build for one, makes it again."""
         self.damaged = True
         try:
@@ -359,7 +358,7 @@ class Index:
         self._scopes.clear()
         self._shelf.clear()
         self._usage.clear()
-        self._imports = self._calls = None
+        self._imports = self._calls = self._segments = None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -372,15 +371,9 @@ class Index:
                 self._version = (-1, -1)
             connection = self._connection
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
+                with writing(connection):
                     yield connection
                     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
             except sqlite3.DatabaseError as error:
                 raise self._problem(error) from error
             except Damaged as error:
@@ -393,7 +386,7 @@ class Index:
         if "disk is full" in text or "disk I/O" in text:
             return IndexProblem(f"the index {self.path} cannot be written: {text}", "free some space and try again")
         if "malformed" in text or "not a database" in text:
-            self._hurt()
+            self.hurt()
         if "readonly" in text or "unable to open" in text:
             return IndexProblem(f"the index {self.path} cannot be opened: {text}", "check the folder's permissions")
         return IndexProblem(f"the index {self.path} failed: {text}", "delete the file: it is made again")

@@ -1,4 +1,4 @@
-"""What is written into the index's tables: a library, its files, packs of scopes, submodules and the words of search."""
+"""What is written into the index's tables: a library, its files, packs of scopes and submodules."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from octod.indexer.bundles import bundled, groups
 from octod.indexer.database import key_of, parents
 from octod.indexer.distribution import Distribution
 from octod.indexer.packs import MOST_SCOPES, Pack
-from octod.indexer.words import segment
 
 __all__ = ["forget_library", "write_files", "write_library"]
-
-_LARGEST = 4_000  # bytes of words and numbers in a bundle: every library is asked for every word
 
 
 def write_library(
@@ -76,22 +72,16 @@ def _file_row(
 
 def _insert_packs(connection: sqlite3.Connection, library: int, packs: Iterable[Pack], file: int | None = None) -> None:
     """Insert packs of a library, or of one ``file`` of it."""
-    words: dict[str, list[bytes]] = {}
     keys: list[tuple[int, int]] = []
     modules: list[str] = []
     for pack in packs:
-        values = (library, file, pack.data)
-        number = int(connection.execute("INSERT INTO packs (library, file, data) VALUES (?, ?, ?)", values).lastrowid or 0)
+        row = connection.execute(
+            "INSERT INTO packs (library, file, data, words) VALUES (?, ?, ?, ?)", (library, file, pack.data, pack.words)
+        )
+        number = int(row.lastrowid or 0)
         keys += [(key_of(name), number * MOST_SCOPES + place) for place, name in enumerate(pack.names)]
         modules += pack.modules
-        for word, numbers in pack.words.items():
-            words.setdefault(word, []).append(segment(number, numbers))
     connection.executemany("INSERT OR IGNORE INTO scopes VALUES (?, ?)", sorted(keys))
-    owner = library * 2 if file is None else file * 2 + 1
-    for group in groups(((word, b"".join(parts)) for word, parts in sorted(words.items())), _LARGEST):
-        named = [word for word, _ in group]
-        row = (owner, named[-1], named[0], bundled(named, [numbers for _, numbers in group]))
-        connection.execute("INSERT INTO words VALUES (?, ?, ?, ?)", row)
     _put_modules(connection, library, modules)
 
 
@@ -108,10 +98,8 @@ def _modules_of(connection: sqlite3.Connection, library: int) -> list[str]:
 
 
 def forget_library(connection: sqlite3.Connection, library: int) -> None:
-    """Delete a library's scopes, files and words; its row stays."""
+    """Delete a library's scopes and files; its row stays."""
     _forget_packs(connection, "library = ?", library)
-    connection.execute("DELETE FROM words WHERE owner = ?", (library * 2,))
-    connection.execute("DELETE FROM words WHERE owner IN (SELECT id * 2 + 1 FROM files WHERE library = ?)", (library,))
     connection.execute("DELETE FROM files WHERE library = ?", (library,))
     connection.execute("DELETE FROM modules WHERE library = ?", (library,))
 
@@ -120,7 +108,6 @@ def _forget_files(connection: sqlite3.Connection, files: Iterable[int]) -> None:
     """Delete what single files gave."""
     for file in files:
         _forget_packs(connection, "file = ?", file)
-        connection.execute("DELETE FROM words WHERE owner = ?", (file * 2 + 1,))
         connection.execute("DELETE FROM files WHERE id = ?", (file,))
 
 

@@ -310,6 +310,7 @@ def _later_keywords(text: str, offset: int) -> tuple[str, ...]:
             break
         kind, value, position = match.lastgroup, match[0], match.end()
         if kind in ("space", "newline", "comment"):
+            expecting = expecting or (kind == "newline" and depth == 0 and not name)  # an argument on a line of its own
             continue
         if kind == "close":
             if depth == 0:

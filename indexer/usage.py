@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octod.core.errors import IndexProblem
 from octod.indexer.lookup import ScopeSource, refresh
@@ -20,7 +21,10 @@ from octod.indexer.parse import parse_file
 from octod.indexer.sites import argument_text, module_of, resolved_calls, usage_key
 from octod.indexer.work import read_source
 
-__all__ = ["VERSION", "Paired", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine"]
+if TYPE_CHECKING:
+    from octod.indexer.store import Index
+
+__all__ = ["VERSION", "Paired", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine", "usage_of"]
 
 VERSION = 2  # of what is counted and how it is written; another one is mined again
 LARGEST_FILE = 400_000  # bytes; what is larger is generated, or repeats itself
@@ -205,6 +209,16 @@ def decode(data: bytes) -> ReceiverUsage:
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise IndexProblem(f"usage in the index cannot be read: {error}", "rebuild it: octod index --force") from error
+
+
+def usage_of(index: Index, receiver: str) -> ReceiverUsage | None:
+    """How a receiver is used, None where no call of it was seen; an index whose counts cannot be read is marked as damaged."""
+    data = index.usage(receiver)
+    try:
+        return decode(data) if data else None
+    except IndexProblem:
+        index.damaged = True  # the workspace builds it again
+        return None
 
 
 def merge(parts: list[bytes]) -> bytes:

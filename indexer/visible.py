@@ -91,7 +91,7 @@ def _where(frame: Frame, here: Frame) -> Literal["local", "enclosing", "module"]
 def _add_members(source: ScopeSource, module: str, where: Literal["star", "builtin"], found: dict[str, VisibleName]) -> None:
     for member in members(source, module, False):
         symbol = member.symbol
-        if symbol.name in found or symbol.name.startswith("_") or not symbol.public or len(found) >= _MOST:
+        if symbol.name in found or symbol.name.startswith("_") or not symbol.public or (where == "star" and len(found) >= _MOST):
             continue
         kind: VisibleKind = symbol.kind if symbol.kind in ("function", "class", "module") else "variable"
         found[symbol.name] = VisibleName(symbol.name, kind, where, (), member.qualified)

@@ -2,14 +2,17 @@
 
 Importing pygls and lsprotocol takes about half a second on a slow machine (lsprotocol.types builds some 700 classes),
 an editor may wait 0.3.  So this module answers the first request itself, imports pygls afterwards, and hands over
-the request so that pygls knows the session, too; what the editor sent meanwhile waits in the pipe.
+the request so that pygls knows the session, too; what the editor sent meanwhile waits in the pipe.  A daemon that does
+not run yet starts at the same time.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from octod.core.errors import OctodError
 from octod.lsp.capabilities import dig, initialize_result
@@ -50,9 +53,21 @@ def open_door(source: int, target: int, command: Sequence[str] | None) -> int:
 
 
 def _hand_over(first: Json, messages: Iterator[Json], output: int, command: Sequence[str] | None) -> int:
+    threading.Thread(target=_start_daemon, args=(command,), name="octod-early", daemon=True).start()
     from octod.lsp.session import run
 
     return run(first, messages, output, command)
+
+
+def _start_daemon(command: Sequence[str] | None) -> None:
+    """Begin to start a daemon where none runs; whatever hinders it, the session's link tells and tries again."""
+    from octod.core.paths import Paths
+    from octod.daemon import lifecycle
+
+    with suppress(OctodError, OSError):
+        paths = Paths.of()
+        if lifecycle.running(paths) is None:
+            lifecycle.start(paths, command=command or lifecycle.COMMAND)
 
 
 def _complain(problem: str) -> None:

@@ -69,11 +69,24 @@ class Notebooks:
             text = snapshot.text.content
             cell = urlsplit(snapshot.uri).scheme in _SCHEMES
             return Whole(plain_python(text) if cell else text, 0, snapshot.stamp)
+        head = "".join(f"{plain_python(s.text.content)}\n" for s in self._before(notebook, snapshot))
+        return Whole(head + plain_python(snapshot.text.content), len(head), self.stamp(snapshot))
+
+    def stamp(self, snapshot: Snapshot) -> int:
+        """The stamp of what ``whole`` gives now: it grows with every change of a cell before this one and of their order."""
+        notebook = self._homes.get(snapshot.uri)
+        if notebook is None:
+            return snapshot.stamp
+        return max(snapshot.stamp, self._stamps[notebook], *(s.stamp for s in self._before(notebook, snapshot)), 0)
+
+    def after(self, uri: str) -> list[str]:
+        """The cells behind a cell, whose answers a change of it makes old; none of a document that is no cell."""
+        cells = self._cells[self._homes[uri]] if uri in self._homes else [uri]
+        return cells[cells.index(uri) + 1 :]
+
+    def _before(self, notebook: str, snapshot: Snapshot) -> list[Snapshot]:
         cells = self._cells[notebook]
-        before = [s for uri in cells[: cells.index(snapshot.uri)] if (s := self._documents.get(uri)) is not None]
-        head = "".join(f"{plain_python(s.text.content)}\n" for s in before)
-        stamp = max(snapshot.stamp, self._stamps[notebook], *(s.stamp for s in before), 0)
-        return Whole(head + plain_python(snapshot.text.content), len(head), stamp)
+        return [s for uri in cells[: cells.index(snapshot.uri)] if (s := self._documents.get(uri)) is not None]
 
     def _put(self, notebook: str, cells: list[str]) -> None:
         for cell in self._cells.get(notebook, ()):

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from octod.core.answers import Ghost, Hover, Menu, MenuItem, SignatureHelp
+from octod.core.answers import Brackets, Ghost, Hover, Menu, MenuItem, SignatureHelp
 from octod.core.text import Encoding, Position, Text
 from octod.lsp.capabilities import dig
 
@@ -38,6 +38,7 @@ _KINDS = {
 }
 _VARIABLE = 6  # variables, parameters and keyword arguments, too
 _DEPRECATED = 1  # CompletionItemTag
+_PLAIN, _SNIPPET = 1, 2  # InsertTextFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Client:
 
     encoding: Encoding = "utf-16"
     label_details: bool = False
+    snippets: bool = False
     item_defaults: bool = False
     deprecated_tag: bool = False
     markdown: bool = True
@@ -63,6 +65,7 @@ class Client:
         return cls(
             encoding=encoding,
             label_details=bool(dig(item, "labelDetailsSupport")),
+            snippets=bool(dig(item, "snippetSupport")),
             item_defaults=isinstance(defaults, list) and {"editRange", "insertTextFormat"} <= set(map(str, defaults)),
             deprecated_tag=isinstance(tags, list) and _DEPRECATED in tags,
             markdown=isinstance(formats, list) and "markdown" in formats,
@@ -89,7 +92,13 @@ def menu(answer: Menu, uri: str, text: Text, cursor: int, client: Client) -> Jso
         if not client.item_defaults:
             item["filterText"] = entry.name
             item["textEdit"] = {"range": span, "newText": entry.name}
-            item["insertTextFormat"] = 1
+            item["insertTextFormat"] = _PLAIN
+        if client.snippets and (call := _call(entry, answer.brackets)):
+            item["insertTextFormat"] = _SNIPPET
+            if client.item_defaults:
+                item["textEditText"] = call
+            else:
+                item["textEdit"] = {"range": span, "newText": call}
         if client.label_details and (details := _details(entry)):
             item["labelDetails"] = details
         if detail := entry.imports or entry.signature or entry.library:
@@ -102,8 +111,17 @@ def menu(answer: Menu, uri: str, text: Text, cursor: int, client: Client) -> Jso
         items.append(item)
     found: Json = {"isIncomplete": answer.incomplete, "items": items}
     if client.item_defaults:
-        found["itemDefaults"] = {"editRange": span, "insertTextFormat": 1}
+        found["itemDefaults"] = {"editRange": span, "insertTextFormat": _PLAIN}
     return found
+
+
+def _call(entry: MenuItem, brackets: Brackets) -> str:
+    """The snippet of a call, the cursor between its brackets where something may be given; empty for what is not called here."""
+    if not brackets or entry.name.startswith("__"):
+        return ""
+    if entry.kind in ("function", "method") or entry.kind == "class" and brackets == "all" and entry.signature:
+        return f"{entry.name}()$0" if entry.signature == "()" else f"{entry.name}($0)"
+    return ""
 
 
 def _details(entry: MenuItem) -> Json:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from octod.lsp.documents import Documents, Snapshot, path_of
 from octod.lsp.link import Link
 from octod.lsp.notebooks import Notebooks, Whole, moved
 from octod.lsp.protocol import make_pygls
-from octod.lsp.settings import python_of, roots_of
+from octod.lsp.settings import active_of, python_of, roots_of
 from octod.lsp.status import Status
 
 __all__ = ["Server"]
@@ -62,10 +64,12 @@ class Server:
         self._status = Status(self.pygls, progress=bool(dig(capabilities, "window", "workDoneProgress")))
         self._link = Link(paths, command=command, on_notification=self._told, on_state=self._link_changed)
         self._python = python_of(dig(initialize, "initializationOptions"))
+        self._active = active_of(os.environ)
         self._roots = roots_of(initialize)
         self._quick = False  # a menu has been answered on this connection
         self._settled = asyncio.Event()  # the client's settings are known
         asyncio.get_running_loop().call_later(_SETTLE, self._settled.set)
+        self._asking: Counter[str] = Counter()  # questions that wait for their answer, by document
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._warming: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,6 +201,7 @@ class Server:
                 "environment": self._python,
                 "root": self._root(path),
                 "path": path,
+                "active": self._active,
             }
             try:
                 data = await self._link.ask("describe", params, _OTHER)
@@ -232,6 +237,7 @@ class Server:
 
     async def _ask(self, kind: type, method: str, snapshot: Snapshot, params: Json, deadline: float) -> Any:
         """The daemon's answer of that kind, None for nothing to say; raises _Unanswered."""
+        self._asking[snapshot.uri] += 1
         try:
             await self._settled.wait()
             whole = self._notebooks.whole(snapshot)
@@ -243,8 +249,10 @@ class Server:
             if error.exit_code != 3:  # without a daemon the link has said so
                 self._status.problem(str(error))
             raise _Unanswered from error
-        if not self._documents.is_current(snapshot):
-            raise _Unanswered
+        finally:
+            self._asking -= Counter((snapshot.uri,))
+        if not self._documents.is_current(snapshot) or self._notebooks.stamp(snapshot) != whole.stamp:
+            raise _Unanswered  # the document changed, or a cell before it
         if data is None:
             return None
         try:
@@ -263,7 +271,7 @@ class Server:
 
     def _document(self, snapshot: Snapshot, whole: Whole) -> Document:
         path = path_of(self._notebooks.home(snapshot.uri))
-        return Document(snapshot.uri, whole.stamp, whole.text, path, self._python, self._root(path), typed=True)
+        return Document(snapshot.uri, whole.stamp, whole.text, path, self._python, self._root(path), True, self._active)
 
     def _open(self, document: types.TextDocumentItem, *, warm: bool = True) -> None:
         if document.language_id in ("", "python"):
@@ -282,6 +290,9 @@ class Server:
         snapshot = self._documents.change(uri, edits)
         if snapshot is not None:
             self._warm_soon(snapshot)
+        for later in self._notebooks.after(uri):
+            if self._asking[later] and (asked := self._documents.get(later)) is not None:
+                self._warm_soon(asked)  # the daemon gives up what it works on for the text before
 
     def _root(self, path: str | None) -> str | None:
         within = [root for root in self._roots if path is not None and Path(path).is_relative_to(root)]

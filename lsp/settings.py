@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from octod.lsp.capabilities import dig
 from octod.lsp.documents import path_of
 
-__all__ = ["python_of", "roots_of"]
+__all__ = ["active_of", "python_of", "roots_of"]
+
+
+def active_of(environ: Mapping[str, str]) -> str:
+    """The environment that is activated where the editor was started, empty for none: the daemon may have been started elsewhere."""
+    return environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or ""
 
 
 def python_of(settings: object) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from octod.adapters.priors import Priors, usual_aliases, with_prior, write
+from octod.adapters.priors import Priors, with_prior, write
 from octod.core.errors import OctodError
 from octod.indexer.usage import ReceiverUsage
 
@@ -15,22 +15,21 @@ SHEET = ReceiverUsage(
 
 
 def test_counts_are_read_as_they_were_written_without_arguments(tmp_path: Path) -> None:
-    """Receivers of all chunks, names and aliases; a receiver that is not there is unknown."""
+    """Receivers of all chunks, and names; a receiver that is not there is unknown."""
     many = {f"folds.m{n:04}": ReceiverUsage(n, {f"f{n}": n}, {"assign:" + "x" * 40: {f"f{n}": 2}}) for n in range(1, 2_000)}
     path = tmp_path / "priors.bin"
-    size = write(path, {**many, "folds.Sheet()": SHEET}, {"turn": 7}, {"fo": "folds"})
+    size = write(path, {**many, "folds.Sheet()": SHEET}, {"turn": 7})
     priors = Priors(path)
     assert path.stat().st_size == size
     assert priors.of("folds.Sheet()") == ReceiverUsage(9, SHEET.members, SHEET.features, {}, SHEET.keywords)
     assert all(priors.of(key) == usage for key, usage in many.items())
     assert [None, None, None] == [priors.of(key) for key in ("aaa", "folds.m0500x", "zzz")]
     assert {"turn": 7} == priors.names
-    assert {"fo": "folds"} == priors.aliases
 
 
 def test_no_receivers_at_all_are_fine(tmp_path: Path) -> None:
     """A file of nothing answers nothing."""
-    write(tmp_path / "priors.bin", {}, {}, {})
+    write(tmp_path / "priors.bin", {}, {})
     assert Priors(tmp_path / "priors.bin").of("numpy") is None
 
 
@@ -59,15 +58,13 @@ def test_the_environment_stands_for_itself_where_it_has_seen_more() -> None:
 
 
 def test_what_is_shipped_is_small_and_knows_the_usual() -> None:
-    """At most three megabytes; numpy's most called function is one that everybody calls; np is numpy."""
+    """At most three megabytes; numpy's most called function is one that everybody calls."""
     priors = Priors.shipped()
     assert (Path(__file__).parents[2] / "adapters" / "priors.bin").stat().st_size <= 3_000_000
     numpy = priors.of("numpy")
     assert numpy is not None
     assert "array" in sorted(numpy.members, key=lambda m: -numpy.members[m])[:3]
     assert not numpy.arguments
-    assert ("numpy", "pandas", "matplotlib.pyplot") == tuple(usual_aliases()[a] for a in ("np", "pd", "plt"))
-    assert all(alias.isidentifier() and all(p.isidentifier() for p in module.split(".")) for alias, module in usual_aliases().items())
 
 
 def test_what_is_shipped_holds_names_and_numbers_alone() -> None:

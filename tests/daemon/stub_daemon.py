@@ -57,7 +57,7 @@ class StubService:
         return self._hover(0, offset)
 
     async def describe(
-        self, environment: str | None, root: str | None, path: str | None, qualified: str
+        self, environment: str | None, root: str | None, path: str | None, qualified: str, active: str | None = None
     ) -> Hover | None:
         return self._hover(0, 0) if qualified == "httpx.get" else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from octod.core.answers import Fixes
 from octod.core.paths import Paths
 from octod.core.settings import Settings
+from octod.daemon.folders import activated
 from octod.daemon.protocol import Document
 from octod.daemon.service import OctodService
 from octod.indexer.environment import Distribution, standard_library
@@ -272,6 +274,28 @@ async def _until(condition: Callable[[], bool], deadline: float) -> None:
     while not condition():
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
+
+
+def test_the_editor_s_activated_environment_counts_not_the_daemon_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two editors, one daemon: each is answered from what is activated where it was started, the daemon's own is for nobody."""
+    made = {name: Installed(tmp_path / name) for name in ("a", "b", "c")}
+    for name, one in made.items():
+        one.install("ham", "1", {"ham.py": f"def in_{name}(): ...\n"})
+    monkeypatch.setenv("VIRTUAL_ENV", str(made["c"].root))
+    (tmp_path / "work").mkdir()
+    path = str(tmp_path / "work" / "x.py")
+
+    async def session() -> None:
+        service = OctodService(Paths.of({"OCTOD_HOME": str(tmp_path / "o")}), Settings(), None, None)
+        try:
+            for name, active in (("a", str(made["a"].root)), ("b", str(made["b"].root)), ("c", None)):
+                document = Document(f"file://{path}", 1, "import ham\nham.", path, None, None, active=active)
+                assert await _offers(service, document, f"in_{name}", 30.0)
+        finally:
+            await service.stop()
+
+    asyncio.run(session())
+    assert activated("") == {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
 
 
 def test_each_project_of_a_workspace_has_its_own_environment(tmp_path: Path) -> None:

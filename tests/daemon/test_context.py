@@ -45,7 +45,7 @@ def index(folder: Path) -> Iterator[Index]:
 def priors(tmp_path: Path) -> Priors:
     """Shipped counts that know more of baskets than the environment."""
     usage = ReceiverUsage(9, {"checkout": 9}, {"assign:bill": {"checkout": 4}})
-    write(tmp_path / "priors.bin", {"shop.Basket()": usage}, {"add": 5, "checkout": 9}, {})
+    write(tmp_path / "priors.bin", {"shop.Basket()": usage}, {"add": 5, "checkout": 9})
     return Priors(tmp_path / "priors.bin")
 
 

@@ -12,8 +12,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import parso
 import pytest
+from octod.daemon import jedi_worker
 from octod.daemon.jedi_worker import JediWorker
+from parso.cache import parser_cache
 
 
 def run(worker: JediWorker, scenario: Callable[[JediWorker], Awaitable[None]]) -> None:
@@ -140,6 +143,36 @@ def test_a_child_that_dies_is_replaced(tmp_path: Path) -> None:
         assert await worker.complete("import os\nos.", 2, 3, [], deadline=20)
 
     run(JediWorker(tmp_path / "cache"), scenario)
+
+
+def test_a_child_that_has_grown_is_replaced_between_two_questions(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above its share of memory a child gives its answer and goes; the next one is there for the next question."""
+    monkeypatch.setattr(jedi_worker, "_MEMORY", 0)
+
+    async def scenario(worker: JediWorker) -> None:
+        await worker.start()
+        first = worker.pid
+        assert await worker.complete("import pack\npack.", 2, 5, [str(site)], deadline=20)
+        assert worker.pid not in (None, first)
+        assert await worker.complete("import pack\npack.make().", 2, 12, [str(site)], deadline=20)
+        assert 0 == worker.restarts
+
+    run(JediWorker(tmp_path / "cache"), scenario)
+
+
+def test_parsed_files_that_were_used_longest_ago_are_forgotten(tmp_path: Path) -> None:
+    """What jedi keeps of the files that it read is bounded in characters."""
+    grammar = parso.load_grammar()
+    for number in range(4):
+        path = tmp_path / f"m{number}.py"
+        path.write_text("x = 1\n" * 100)
+        grammar.parse(path=path, cache=True, cache_path=tmp_path / "cache")
+    kept = next(files for files in parser_cache.values() if tmp_path / "m0.py" in files)
+    kept[tmp_path / "m0.py"].last_used = time.time() + 1
+    jedi_worker._forget(1_300)
+    assert {tmp_path / "m0.py", tmp_path / "m3.py"} == set(kept)
+    jedi_worker._forget(0)
+    assert not kept
 
 
 def test_garbage_from_the_child_is_an_empty_answer(tmp_path: Path) -> None:

@@ -6,12 +6,18 @@ import asyncio
 import ctypes
 import gc
 import os
+import random
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from octod.daemon.engines.fake import FakeEngine
+from octod.daemon.protocol import Document
+from octod.daemon.service import OctodService
+from octod.indexer.offer import offered
+from octod.indexer.store import Index
 
 from tests.end_to_end.house import SHOP, House
 from tests.end_to_end.inside import document, serving
@@ -30,13 +36,49 @@ def total(values):
     basket."""
 
 
-def _memory() -> float:
+_FILES, _FUNCTIONS = 200, 120  # different files, about 14 kB each
+_MOST = 110.0  # MB that they may take; a daemon begins with some 80
+
+
+def _resident() -> float:
     """Resident memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _memory() -> float:
+    """Resident memory of this process, MB, without what could be given back."""
     gc.collect()
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)  # what is free is no growth: glibc keeps it where other tests have left holes
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return _resident()
+
+
+@pytest.fixture
+def _as_the_daemon_collects() -> Iterator[None]:
+    """The garbage collector as rare as in the daemon."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def _file(number: int, modules: Sequence[str]) -> str:
+    """A file like no other, which uses some of the modules and asks for the members of one."""
+    used = random.Random(number).sample(modules, 6)
+    lines = [f"import {module}" for module in used]
+    for turn in range(_FUNCTIONS):
+        module = used[turn % 6]
+        lines += [
+            f"def step_{number}_{turn}(value, *, limit={turn}):",
+            f"    made = {module}.make_{turn}(value, [limit, {number}])",
+            f"    for each in range(limit): made.append(each, key='{number}')",
+            "    return made" if turn % 2 else f"    return {{'{turn}': made}}",
+        ]
+    return "\n".join([*lines, f"{used[0]}."])
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
@@ -45,7 +87,7 @@ def test_10000_completions_and_200_re_indexes_take_no_memory_files_or_threads(
 ) -> None:
     """Menus of ever new texts and ever new versions: under 1 MB more per 1,000, as many open files and threads as before."""
     # a cache of parsed text that is full after the warm-up, instead of after 40 MB
-    monkeypatch.setattr("octod.indexer.parse._REMEMBERED", 20_000)
+    monkeypatch.setattr("octod.indexer.parse._memory.most", 20_000)
     engine = FakeEngine()
 
     async def run() -> list[float]:
@@ -70,3 +112,34 @@ def test_10000_completions_and_200_re_indexes_take_no_memory_files_or_threads(
     memory = asyncio.run(run())
     slope, _ = np.polyfit(range(len(memory)), memory, 1)  # MB for ten rounds
     assert slope / (10 * _EACH) * 1_000 < 1.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.usefixtures("_as_the_daemon_collects")
+def test_menus_in_many_different_files_take_a_bounded_amount_of_memory(house: House) -> None:
+    """What is remembered of files and libraries is bounded in bytes, and goes without waiting for the garbage collector."""
+
+    async def ask(service: OctodService, modules: Sequence[str], number: int) -> None:
+        text = _file(number, modules)
+        uri = f"file:///{number}.py"
+        found = await service.menu(Document(uri, 1, text, None, house.environment.python, None, typed=True), len(text))
+        assert found is not None and found.items
+        await service.close(uri)
+
+    async def run() -> float:
+        async with serving(house, None) as service:
+            with Index.open(house.index) as index:
+                modules = _modules(index)
+            await ask(service, modules, _FILES)
+            before = _resident()
+            for number in range(_FILES):
+                await ask(service, modules, number)
+            return _resident() - before
+
+    assert asyncio.run(run()) < _MOST
+
+
+def _modules(index: Index) -> list[str]:
+    """The modules of the standard library that have something to offer, those in packages included."""
+    tops = [top for top in index.import_names() if not top.startswith("_") and len(offered(index, top, False)) > 5]
+    return tops + [m for top in tops for m in index.submodules(top) if "._" not in m and len(offered(index, m, False)) > 5]

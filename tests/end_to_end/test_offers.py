@@ -25,6 +25,15 @@ def _inner(): ...
 @deprecated("use fresh")
 def stale(): ...
 '''
+LAKE = """
+from typing import TypedDict, Unpack
+
+class How(TypedDict, total=False):
+    cold: bool
+    depth: int
+
+def swim(where: str, **how: Unpack[How]): ...
+"""
 COMPLETION = "textDocument/completion"
 
 
@@ -120,7 +129,7 @@ def test_a_library_symbol_is_imported_when_it_is_taken(desk: Desk) -> None:
     found = desk.item('"""Mine."""\nimport os\n\nx = Crat$0', "Crate")
     assert "from depot.deep import Crate" == found["detail"]
     (edit,) = found["additionalTextEdits"]
-    assert ("from depot.deep import Crate\n", {"line": 2, "character": 0}) == (edit["newText"], edit["range"]["start"])
+    assert ("\nfrom depot.deep import Crate\n", {"line": 2, "character": 0}) == (edit["newText"], edit["range"]["start"])
     merged = desk.item("from shop import Basket\nopen_b$0", "open_basket", "from shop")
     assert ", open_basket" == merged["additionalTextEdits"][0]["newText"]
     assert desk.ask("Crat$0")["isIncomplete"]
@@ -189,6 +198,52 @@ def test_ghost_text_is_silent_for_entries_that_are_no_calls(desk: Desk) -> None:
         selected = {"range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}, "text": text}
         context = {"triggerKind": 1, "selectedCompletionInfo": selected}
         assert desk.house.ask(desk.editor, source, "textDocument/inlineCompletion", context=context) is None
+
+
+def test_brackets_of_a_call_come_where_they_belong(desk: Desk) -> None:
+    """For a client with snippets: behind functions that are called, classes that are made; nowhere else."""
+    item = {"snippetSupport": True}
+    with LspClient(COMMAND, settings={"python": desk.house.environment.python}, environ=desk.house.environ) as editor:
+        editor.initialize({**CAPABILITIES, "textDocument": {"completion": {"completionItem": item}}})
+        editor.open("", desk.house.uri)
+
+        def taken(source: str, label: str) -> str:
+            entry = next(i for i in desk.house.ask(editor, source)["items"] if i["label"] == label)
+            assert (2 if "$" in entry["textEdit"]["newText"] else 1) == entry["insertTextFormat"]
+            return str(entry["textEdit"]["newText"])
+
+        until(lambda: (desk.house.ask(editor, "import shop\nshop.$0") or {}).get("items"), "menu")
+        wanted = {
+            "shop.op$0": "open_basket($0)", "x = shop.op$0": "open_basket($0)", "print(shop.op$0)": "open_basket($0)",
+            "shop.op$0('me')": "open_basket", "from shop import op$0": "open_basket", "@shop.op$0\ndef f(): ...": "open_basket",
+            "def f(x: shop.op$0): ...": "open_basket", "shop.op$0 = 1": "open_basket", "map(shop.op$0": "open_basket",
+        }  # fmt: skip
+        assert wanted == {source: taken(f"import shop\n{source}", "open_basket") for source in wanted}
+        assert "fresh()$0" == taken("import depot\ndepot.fr$0", "fresh")
+        own = "class Box:\n    def __init__(self, size): ...\n    def shut(self): ...\n    @property\n    def lid(self): ...\nb = Box(1)\n"
+        assert ("shut()$0", "lid") == (taken(f"{own}b.$0", "shut"), taken(f"{own}b.$0", "lid"))
+        assert "Basket" == taken("import shop\nisinstance(b, shop.Ba$0)", "Basket")
+        assert "owner=" == taken("import shop\nshop.open_basket(ow$0)", "owner=")
+    assert {1} == {i["insertTextFormat"] for i in desk.ask("import shop\nshop.$0")["items"]}
+
+
+def test_after_as_stands_the_usual_name_or_none(desk: Desk) -> None:
+    """``import x as`` makes a name up, which some modules have by common agreement; what is imported is not offered twice."""
+    assert ["ET"] == desk.menu("import xml.etree.ElementTree as $0")
+    assert ["ET"] == desk.menu("from xml.etree import ElementTree as E$0")
+    assert [] == desk.menu("import shop as $0") and [] == desk.menu("from shop import Basket as B$0")
+    assert "Basket" in desk.menu("from shop import (\n    $0\n    open_basket,\n)")
+    for source in ("from shop import $0, Basket", "from shop import (\n    $0\n    Basket,\n)", "from shop import (\n    lis$0,\n    Basket\n)"):
+        assert "Basket" not in desk.menu(source), source
+
+
+def test_keywords_that_are_given_elsewhere_or_said_to_be_taken(desk: Desk) -> None:
+    """``Unpack`` of a typed dictionary (PEP 692), and a stub's overloads: what one of them requires, others do not."""
+    desk.house.environment.install("lake", "1", {"lake/__init__.py": "from lake.deep import swim\n", "lake/deep.py": LAKE})
+    until(lambda: "swim" in desk.menu("import lake\nlake.$0"), "lake")
+    assert ["cold=", "depth="] == [m for m in desk.menu("import lake\nlake.swim('a', $0)") if m.endswith("=")]
+    assert ["cold="] == [m for m in desk.menu("import lake\nlake.swim('a', $0\n  depth=1)") if m.endswith("=")]
+    assert ["sep=", "end=", "file=", "flush="] == [m for m in desk.menu("print(1, $0)") if m.endswith("=")]
 
 
 NOTEBOOK = "file:///work/book.ipynb"

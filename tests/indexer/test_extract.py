@@ -86,13 +86,23 @@ def test_self_and_cls_are_left_out() -> None:
         ("return self.kept", "Other"),
         ("return unknown(x)", None),
         ("return x", None),
-        ("yield Other()", None),
+        ("yield Other()", "typing.Iterator[Other]"),
+        ("yield Other()\n    yield x", None),
+        ("return self.m2(x)", "self.m2(...)"),
+        ("return self.kept.m3()", "self.kept.m3(...)"),
+        ("return helper(x)", "helper(...)"),
+        ("helper = x\n    return helper(1)", None),
+        ("out = helper(x)\n    out.add(1)\n    return out", "helper(...)"),
+        ("return x, Other()", "tuple[Any, Other]"),
+        ("return len(x)", "int"),
+        ("return await helper(x)", "await helper(...)"),
         ("def inner(): return 1\n    return Other()", "Other"),
     ],
 )
 def test_returns_are_inferred_where_they_are_plain(body: str, expected: str | None) -> None:
     """Without annotation and docstring the body decides, and only when every return agrees."""
     source = f"class Other: ...\nclass C:\n  def __init__(self):\n    self.kept = Other()\n  def m(self, x):\n    {body}\n"
+    source = f"def helper(x): ...\n{source}".replace("def m(", "async def m(" if "await" in body else "def m(")
     check_returns(source, expected, "C.m")
 
 
@@ -105,7 +115,12 @@ def test_returns_are_inferred_where_they_are_plain(body: str, expected: str | No
         ("Returns\n-------\nout : ndarray of shape (n,)\n    It.", "numpy.ndarray"),
         ("Returns\n-------\nscores : ndarray of float of shape (n,)\n    It.", "numpy.ndarray"),
         ("Returns\n-------\nself : object\n    It.", None),
-        ("Returns\n-------\na : int\n    One.\nb : str\n    Two.", "tuple"),
+        ("Returns\n-------\na : int\n    One.\nb : str\n    Two.", "tuple[int, str]"),
+        ("Returns\n-------\na, b : int\n    One.\nc : what it is\n    Two.", "tuple[int, int, Any]"),
+        ("Returns\n-------\na : what\nb : it is", "tuple"),
+        ("Returns\n-------\nc : (M, M) ndarray\n    It.", "numpy.ndarray"),
+        ("Returns\n-------\nvalues : (# of points,)-array\n    It.", "numpy.ndarray"),
+        ("Returns\n-------\nres : 2-D array or scalar\n    It.", "numpy.ndarray"),
         ("Returns\n-------\nlist of str\n    Names.", "list[str]"),
         ("Returns\n-------\nKnown or None\n    It.", "Known | None"),
         ("Returns:\n    Known: it is.", "Known"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from octod.indexer.annotations import types_of
-from octod.indexer.lookup import TypeRef, members, mro, resolve
+from octod.indexer.lookup import TypeRef, members, memo_of, mro, refresh, resolve
 from resolving import SOURCE, Shelf, written
 
 NAMES = {
@@ -96,6 +96,22 @@ def test_types_of_keeps_type_arguments() -> None:
     assert types_of(SOURCE, "dict[str, Client]", "shop") == (
         TypeRef("builtins.dict", True, (TypeRef("builtins.str"), TypeRef("shop.Client"))),
     )
+
+
+def test_what_is_remembered_of_names_is_bounded_in_bytes() -> None:
+    """Once there is more than a source has room for, the next request begins anew, with the same answers."""
+    source = Shelf({f"m{n}": "".join(f"class C{n}_{i}:\n  def f(self): ...\n" for i in range(20)) for n in range(20)})
+    source.room = 200_000  # type: ignore[attr-defined]
+    names = [f"m{n}.C{n}_{i}" for n in range(20) for i in range(20)]
+    remembered = []
+    for _ in range(2):
+        for name in names:
+            refresh(source)
+            target = resolve(source, name)
+            assert target is not None and "class" == target.kind
+            assert ["f"] == [m.symbol.name for m in members(source, name, True)]
+            remembered.append(len(memo_of(source).members))
+    assert 5 < max(remembered) < len(names) and remembered.count(1) > 3
 
 
 def test_aliases_of_generics_are_what_they_stand_for() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import gc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from octod.indexer.parse import MARK, parse_at, parse_text
-from resolving import cursor_of
+from octod.indexer import parse
+from octod.indexer.parse import MARK, Cursor, parse_at, parse_text
+from octod.indexer.scope import receiver_at
+from resolving import SOURCE, cursor_of
 
 CURSORS = {
     "after a dot": ("x.$0", "x", ""),
@@ -97,6 +100,42 @@ def test_unchanged_blocks_are_not_parsed_again() -> None:
     one = parse_at("import a\n\ndef f():\n  a.", 22)
     two = parse_at("import a\n\ndef f():\n  a.b", 23)
     assert one.tree.blocks[0].parsed is two.tree.blocks[0].parsed
+
+
+def _code(cursor: Cursor) -> list[str]:
+    return [ast.unparse(statement) for block in cursor.tree.blocks for statement in block.parsed.body]
+
+
+@pytest.mark.parametrize("marked", [marked for marked, _ in TREES.values()] + ["def f(:\n  x = (\n  y.$0"])
+def test_trees_that_had_to_go_are_made_again(marked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many other files a text reads as before, and its cursor that somebody kept can still be read."""
+    monkeypatch.setattr(parse._trees, "most", 200)
+    before = cursor_of(marked)
+    expected = _code(before)
+    for number in range(50):
+        other = f"value = [{number}]\nvalue."
+        receiver_at(SOURCE, parse_at(other, len(other)))
+    assert not any(block.parsed.grown() for block in before.tree.blocks)
+    after = cursor_of(marked)
+    assert after is not before and expected == _code(after)
+    assert len(before.tree.blocks) == len(after.tree.blocks) and _code(before) is not None
+
+
+def test_files_go_without_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read of earlier files is bounded in characters, and nothing of it is left in circles."""
+    monkeypatch.setattr(parse._trees, "most", 5_000)
+    monkeypatch.setattr(parse._cursors, "most", 100_000)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(100):
+            text = f"class C{number}:\n  def f(self, a): return [b for b in a]\n\ndef g{number}():\n  it = C{number}()\n  it."
+            assert receiver_at(SOURCE, parse_at(text, len(text)), "here").types
+        grown = sum(len(parsed.text) for parsed in parse._memory.values() if parsed.grown())
+        assert parse._trees.weight <= 5_000 and grown <= 5_200  # what went last goes before the next question
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 PIECES = st.sampled_from([

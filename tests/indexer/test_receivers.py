@@ -217,6 +217,98 @@ try:
     from farm.fast import Scythe
 except ImportError:
     from farm.tools import Rake as Scythe
+import functools
+from farm.tools import Either, RakeAlias, RakeId
+def made(): return buy("x")
+def made_later(): return below()
+def below(): return Milk()
+def twofold(): return buy("x"), Milk()
+def chosen(kind=None, default=Cow):
+    if kind is None:
+        got = default()
+    elif isinstance(kind, type):
+        got = kind()
+    else:
+        got = kind
+    return got
+def rested():
+    got = chosen()
+    got.rest()
+    return got
+async def made_async(): return buy("x")
+async def awaits(): return await later()
+def sharpened(x): return tools.sharpen(x)
+current = buy("y")
+numbers = sorted([1])
+class Herdsman:
+    shed_factory = Shed
+    def __init__(self, n):
+        self.shed = self.shed_factory()
+        self.cow = buy("x")
+        self.milk = self.build()
+        self.size = max(n, 1)
+    def make(self): return self.build()
+    def build(self): return Milk()
+    @property
+    def again(self): return self.make()
+    def here(self): return self.cow
+    def hoe(self): return sharpened(1)
+def make_bunch(name, fields): ...
+Report = make_bunch("Report", ["cow", "milk"])
+def reported():
+    '''Report.
+
+    Returns
+    -------
+    res : Report
+    '''
+def numpydoc():
+    '''X.
+
+    Returns
+    -------
+    cow : Cow
+        The cow.
+    milk, more : Milk
+    '''
+CowId = t.NewType("CowId", Cow)
+def cow_id() -> CowId: ...
+def either_alias() -> Either: ...
+def rake_alias() -> RakeAlias: ...
+def rake_id() -> RakeId: ...
+class Kept(namedtuple("Kept", "left right")):
+    def keep(self): ...
+class Held(NamedTuple("Held", [("shed", Shed), ("n", int)])):
+    def hold(self): ...
+def traced(f):
+    @functools.wraps(f)
+    def inner(*a): return f(*a)
+    return inner
+@traced
+def traced_buy() -> Cow: ...
+@contextmanager
+def lent_untyped():
+    yield Cow("x")
+def generated():
+    yield Cow("x")
+def spread(x: EitherT) -> EitherT: ...
+class Foreman(Herdsman):
+    def make(self): return super().make()
+def around(): return round_about()
+def round_about(): return around()
+def again(n=0): return again(n - 1) if n else Cow()
+def reads(): return read("x")
+def hidden():
+    for buy in (1, 2):
+        pass
+    return buy("x")
+def __getattr__(name):
+    if name == "Harrow":
+        from farm.tools import Rake
+        return Rake
+    if name in {"OldCow", "OldMilk"}:
+        return globals()[f"_{name}"]
+_OldCow = Cow
 """
 
 TOOLS = """
@@ -227,6 +319,10 @@ class Spade:
 class Hidden:
     def seek(self) -> None: ...
 def sharpen(what: Rake) -> Rake: ...
+from typing import TypeAlias, NewType, Union
+Either: TypeAlias = "Union[Rake, Spade]"
+RakeAlias = Rake
+RakeId = NewType("RakeId", Rake)
 """
 
 BARN = """
@@ -261,6 +357,7 @@ MODULES = {
     "lazyfarm": LAZY,
     "attached.pyi": "__all__ = ['sub', 'Hen']\nfrom . import sub\nfrom .sub import Hen\n",
     "attached.sub": "class Hen:\n    def lay(self): ...\n",
+    "newstyle": "type Both = int | str\ndef both() -> Both: ...\n",
     "compiled.pyi": "class Engine:\n    def start(self) -> Piston: ...\nclass Piston:\n    def push(self) -> None: ...\ndef engine() -> Engine: ...\n",
 }
 
@@ -618,7 +715,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "finditer": ("import re\nfor m in re.finditer('a', 'b'):\n    m.$0", "re.Match()", "group"),
     "substituted": ("import re\nre.sub('a', 'b', 'c').$0", "builtins.str()", "upper"),
     "subprocess": ("import subprocess\nsubprocess.run(['ls'], text=True).$0", "subprocess.CompletedProcess()", "returncode stdout"),
-    "subprocess output": ("import subprocess\nsubprocess.run(['ls'], text=True).stdout.$0", "", ""),
+    "subprocess output": ("import subprocess\nsubprocess.run(['ls'], text=True).stdout.$0", "builtins.str()", "upper"),
+    "subprocess output in bytes": ("import subprocess\nsubprocess.run(['ls']).stdout.$0", "builtins.bytes()", "decode"),
     "check_output": ("import subprocess\nsubprocess.check_output(['ls']).$0", "builtins.bytes()", "decode"),
     "popen": ("import subprocess\nwith subprocess.Popen(['ls']) as p:\n    p.$0", "subprocess.Popen()", "communicate wait"),
     "datetime": ("from datetime import datetime\n(datetime.now() - datetime.now()).$0", "datetime.timedelta()", "total_seconds"),
@@ -657,6 +755,89 @@ CASES: dict[str, tuple[str, str, str]] = {
     "async process": ("import asyncio\nasync def f():\n    p = await asyncio.create_subprocess_exec('a')\n    p.$0", "asyncio.subprocess.Process()", "communicate"),
     "context variable": ("import farm, contextvars\nv: 'contextvars.ContextVar[farm.Cow]' = contextvars.ContextVar('v')\nv.get().$0", "farm.Cow()", "milk"),
     "reduce": ("import farm, functools\nfunctools.reduce(f, farm.herd()).$0", "farm.Cow()", "milk"),
+    # conditions, type variables, metaclasses, made classes, and results that only the body tells
+    "conditional import of a library": ("import farm\nfarm.Scythe().$0", "farm.tools.Rake()", "scratch"),
+    "import or None": ("try:\n    import farm\nexcept ImportError:\n    farm = None\nfarm.$0", "farm", "Cow"),
+    "import or None, used in a function": ("try:\n    import farm\nexcept ImportError:\n    farm = None\ndef f():\n    farm.buy('x').$0", "farm.Cow()", "milk"),
+    "what is imported instead": ("try:\n    from nothing import Cow\nexcept ImportError:\n    from farm import Cow\nCow().$0", "farm.Cow()", "milk"),
+    "two imports, the tried one first": ("try:\n    from farm import Cow as C\nexcept ImportError:\n    from farm import Milk as C\nC().$0", "farm.Cow() farm.Milk()", "milk"),
+    "import for type checkers, something else at run time": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from farm import Cow\nelse:\n    Cow = object\ndef f(c: Cow):\n    c.$0", "farm.Cow()", "milk"),
+    "import for type checkers alone": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from farm import Cow\ndef f(c: 'Cow'):\n    c.$0", "farm.Cow()", "milk"),
+    "constraints": ("import farm\nfarm.spread(None).$0", "farm.tools.Rake() farm.tools.Spade()", "scratch dig"),
+    "constraints, one given": ("import farm\nfarm.constrained(farm.Rake()).$0", "farm.tools.Rake()", "scratch"),
+    "imported type variable with constraints": ("from farm import EitherT\ndef f(a: EitherT):\n    a.$0", "farm.tools.Rake() farm.tools.Spade()", "dig"),
+    "imported type variable": ("from farm import AnimalT\ndef f(a: AnimalT):\n    a.$0", "farm.Animal()", "fed"),
+    "object of a type variable's class": ("import farm\nfrom typing import TypeVar\nT = TypeVar('T', bound=farm.Cow)\ndef f(c: type[T]) -> T:\n    c().$0", "farm.Cow()", "milk"),
+    "type variable in a list": ("import farm\nfrom typing import TypeVar\nT = TypeVar('T', bound=farm.Cow)\ndef f(cs: list[T]):\n    for c in cs:\n        c.$0", "farm.Cow()", "milk"),
+    "method of a metaclass": ("import farm\nfarm.WithMeta.registry().$0", "farm.Shed()", "open"),
+    "method of an own metaclass": ("import farm\nclass M(type):\n    def shed(cls):\n        return farm.Shed()\nclass A(metaclass=M): ...\nA.shed().$0", "farm.Shed()", "open"),
+    "enum's members": ("import farm\nfor n, c in farm.Crop.__members__.items():\n    c.$0", "farm.Crop()", "harvest"),
+    "own enum's members": ("import enum\nclass E(enum.Enum):\n    A = 1\nfor n, c in E.__members__.items():\n    c.$0", "__main__.E()", "name"),
+    "old named tuple as a base": ("import farm\nfarm.Kept(1,2).$0", "farm.Kept()", "left right keep _replace count"),
+    "named tuple by call as a base": ("import farm\nfarm.Held(1,2).shed.$0", "farm.Shed()", "open"),
+    "own old named tuple as a base": ("from collections import namedtuple\nclass K(namedtuple('K','left right')):\n    def f(self):\n        self.$0", "__main__.K()", "left right f _asdict"),
+    "own named tuple by call as a base": ("import farm\nfrom typing import NamedTuple\nclass K(NamedTuple('K',[('cow', farm.Cow)])):\n    def f(self):\n        self.cow.$0", "farm.Cow()", "milk"),
+    "own named tuple by call": ("import farm\nfrom typing import NamedTuple\nK = NamedTuple('K',[('cow', farm.Cow)])\nK(1).cow.$0", "farm.Cow()", "milk"),
+    "new type": ("import farm\nfarm.cow_id().$0", "farm.Cow()", "milk"),
+    "call of a new type": ("import farm\nfarm.CowId(farm.Cow()).$0", "farm.Cow()", "milk"),
+    "call of an own new type": ("import farm, typing\nX = typing.NewType('X', farm.Cow)\nX(1).$0", "farm.Cow()", "milk"),
+    "new type of another module": ("import farm\nfarm.rake_id().$0", "farm.tools.Rake()", "scratch"),
+    "quoted alias of another module": ("import farm\nfarm.either_alias().$0", "farm.tools.Rake() farm.tools.Spade()", "dig"),
+    "plain alias of another module": ("import farm\nfarm.rake_alias().$0", "farm.tools.Rake()", "scratch"),
+    "imported alias": ("from farm.tools import Either\ndef f(x: Either):\n    x.$0", "farm.tools.Rake() farm.tools.Spade()", "dig"),
+    "alias in the newest syntax": ("import newstyle\nnewstyle.both().$0", "builtins.int() builtins.str()", "upper"),
+    "partial in a library": ("import farm\nfarm.half().$0", "farm.Cow()", "milk"),
+    "partial that is called at once": ("import functools, farm\nfunctools.partial(farm.buy, 'x')().$0", "farm.Cow()", "milk"),
+    "partial itself": ("import functools, farm\nf = functools.partial(farm.buy, 'x')\nf.$0", "functools.partial()", "func args keywords"),
+    "function decorated with wraps": ("import farm\nfarm.traced_buy().$0", "farm.Cow()", "milk"),
+    "context manager without annotation": ("import farm\nwith farm.lent_untyped() as c:\n    c.$0", "farm.Cow()", "milk"),
+    "generator without annotation": ("import farm\nfor c in farm.generated():\n    c.$0", "farm.Cow()", "milk"),
+    "result of another function": ("import farm\nfarm.made().$0", "farm.Cow()", "milk"),
+    "result of a function further down": ("import farm\nfarm.made_later().$0", "farm.Milk()", "pour"),
+    "several results": ("import farm\na, b = farm.twofold()\na.$0", "farm.Cow()", "milk"),
+    "made by the caller's choice or by default": ("import farm\nfarm.chosen().$0", "farm.Cow()", "milk"),
+    "result kept in a name": ("import farm\nfarm.rested().$0", "farm.Cow()", "milk"),
+    "result of another module's function": ("import farm\nfarm.sharpened(1).$0", "farm.tools.Rake()", "scratch"),
+    "coroutine without annotation": ("import farm\nasync def f():\n    (await farm.made_async()).$0", "farm.Cow()", "milk"),
+    "awaited result": ("import farm\nasync def f():\n    (await farm.awaits()).$0", "farm.Cow()", "milk"),
+    "module object made by a function": ("import farm\nfarm.current.$0", "farm.Cow()", "milk"),
+    "attribute made by a class in the class": ("import farm\nfarm.Herdsman(1).shed.$0", "farm.Shed()", "open"),
+    "attribute made by a function": ("import farm\nfarm.Herdsman(1).cow.$0", "farm.Cow()", "milk"),
+    "attribute made by a method": ("import farm\nfarm.Herdsman(1).milk.$0", "farm.Milk()", "pour"),
+    "result of another method": ("import farm\nfarm.Herdsman(1).make().$0", "farm.Milk()", "pour"),
+    "property that calls a method": ("import farm\nfarm.Herdsman(1).again.$0", "farm.Milk()", "pour"),
+    "method that gives an attribute": ("import farm\nfarm.Herdsman(1).here().$0", "farm.Cow()", "milk"),
+    "class made like a named tuple": ("import farm\nfarm.reported().$0", "farm.Report()", "cow milk"),
+    "several results by the docstring": ("import farm\na, b, c = farm.numpydoc()\nb.$0", "farm.Milk()", "pour"),
+    "several results named at once": ("import farm\na, b, c = farm.numpydoc()\nc.$0", "farm.Milk()", "pour"),
+    "attribute of super": ("import farm\nclass A(farm.Cow):\n    def f(self):\n        super().shed.$0", "farm.Shed()", "open"),
+    "object of type()": ("import farm\nx = farm.Cow()\ntype(x)().$0", "farm.Cow()", "milk"),
+    "object of type(self)": ("import farm\nclass A(farm.Cow):\n    def f(self):\n        type(self)().$0", "__main__.A()", "f milk"),
+    "object of cls": ("import farm\nclass A(farm.Cow):\n    @classmethod\n    def f(cls):\n        a = cls()\n        a.$0", "__main__.A()", "f milk"),
+    "conditional expression": ("import farm\n(farm.Cow() if x else farm.Milk()).$0", "farm.Cow() farm.Milk()", "milk pour"),
+    "or with a default": ("import farm\ndef f(c=None):\n    c = c or farm.Cow()\n    c.$0", "farm.Cow()", "milk"),
+    "default after None": ("import farm\ndef f(c=None):\n    if c is None:\n        c = farm.Cow()\n    c.$0", "farm.Cow()", "milk"),
+    "walrus in an if": ("import farm\nif (c := farm.maybe('x')) is not None:\n    c.$0", "farm.Cow()", "milk"),
+    "own class in an attribute": ("import farm\nclass A:\n    kind = farm.Cow\n    def __init__(self):\n        self.c = self.kind()\n    def f(self):\n        self.c.$0", "farm.Cow()", "milk"),
+    "classes in a dict": ("import farm\nmakers = {'a': farm.Cow}\nmakers['a']('x').$0", "farm.Cow()", "milk"),
+    "functions in a dict": ("import farm\nmakers = {'a': farm.buy}\nmakers['a']('x').$0", "farm.Cow()", "milk"),
+    "next with a default": ("import farm\nnext((c for c in farm.herd()), None).$0", "farm.Cow()", "milk"),
+    "bound method in an attribute": ("import farm\nclass A:\n    def __init__(self):\n        self.m = farm.Cow().milk\n    def f(self):\n        self.m().$0", "farm.Milk()", "pour"),
+    "keywords of a typed dict": ("import farm\nfrom typing import Unpack\ndef f(**kw: Unpack[farm.Options]):\n    kw['cow'].$0", "farm.Cow()", "milk"),
+    "keywords of a typed dict themselves": ("import farm\nfrom typing import Unpack\ndef f(**kw: Unpack[farm.Options]):\n    kw.$0", "farm.Options()", "get items"),
+    "keywords of a parameter specification": ("import farm\nfrom typing import ParamSpec\nP = ParamSpec('P')\ndef f(*args: P.args, **kw: P.kwargs):\n    kw.$0", "builtins.dict()", "items"),
+    "decorator by its annotation": ("import farm\nfrom typing import Callable, ParamSpec, TypeVar\nP = ParamSpec('P')\nR = TypeVar('R')\ndef deco(f: Callable[P, R]) -> Callable[P, R]: ...\n@deco\ndef g() -> farm.Cow: ...\ng().$0", "farm.Cow()", "milk"),
+    "decorator that changes the result": ("import farm\nfrom typing import Callable, ParamSpec, TypeVar\nP = ParamSpec('P')\nR = TypeVar('R')\ndef deco(f: Callable[P, R]) -> Callable[P, list[R]]: ...\n@deco\ndef g() -> farm.Cow: ...\ng().$0", "builtins.list()", "append"),
+    "function that a function gives": ("import farm\ndef f():\n    def g():\n        return farm.Cow()\n    return g\nf()().$0", "farm.Cow()", "milk"),
+    "lazily answered": ("import farm\nfarm.Harrow().$0", "farm.tools.Rake()", "scratch"),
+    "lazily answered under another name": ("import farm\nfarm.OldCow().$0", "farm.Cow()", "milk"),
+    "lazily answered by nothing": ("import farm\nfarm.OldMilk().$0", "", ""),
+    "method of super": ("import farm\nfarm.Foreman(1).make().$0", "farm.Milk()", "pour"),
+    "result that goes round": ("import farm\nfarm.around().$0", "", ""),
+    "recursive result": ("import farm\nfarm.again().$0", "farm.Cow()", "milk"),
+    "overloads that differ": ("import farm\nfarm.reads().$0", "", ""),
+    "local name that hides a function": ("import farm\nfarm.hidden().$0", "", ""),
+    "class attribute of a large class": ("import farm\nclass A:\n" + "".join(f"    def m{n}(self): ...\n" for n in range(60)) + "    c = farm.Cow()\n    @deco(c.$0)\n    def f(self): ...\n", "farm.Cow()", "milk"),
     # unknown stays unknown
     "unknown name": ("nothing.$0", "", ""),
     "unknown result": ("import nothing\nnothing.f().$0", "", ""),

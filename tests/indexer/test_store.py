@@ -18,9 +18,10 @@ from octod.core.errors import IndexProblem
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.indexer.distribution import Distribution
 from octod.indexer.packs import packs_of
-from octod.indexer.rows import decode_scope, encode_scope
+from octod.indexer.rows import decode_scope, encode_scope, symbols_of
 from octod.indexer.search import search
 from octod.indexer.store import Index
+from octod.indexer.words import searchable
 
 ROOT = Path("/site")
 HAM = LibraryId("ham", "1.0", "abc")
@@ -97,7 +98,10 @@ def test_any_scope_survives_its_row(found: list[Symbol]) -> None:
     row = encode_scope(scope)
     back = decode_scope(row.qualified, row.kind, HAM, row.file, row.data)
     assert back == undocumented(scope)
-    assert encode_scope(back).slots == row.slots
+    assert [name for name, (kind, _, public) in symbols_of(row.data).items() if public and kind != "attribute"] == [
+        symbol.name for symbol in searchable(back.symbols.values())
+    ]
+    assert len(row.words) == 1 + len(searchable(back.symbols.values()))
     assert encode_scope(back).data == row.data
 
 
@@ -221,7 +225,7 @@ def test_removing_leaves_nothing(tmp_path: Path) -> None:
         index.remove_library("ham")
         counts = {
             table: sqlite3.connect(index.path).execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("libraries", "files", "packs", "scopes", "modules", "words")
+            for table in ("libraries", "files", "packs", "scopes", "modules", "catalogue", "segments")
         }
         assert counts == dict.fromkeys(counts, 0)
         assert (index.scope("ham.a"), dict(index.import_names())) == (None, {})
@@ -375,4 +379,3 @@ def test_search_finds_public_names_by_words(tmp_path: Path) -> None:
         assert [h.qualified for h in search(index, "frame")] == ["ham.core.DataFrame"]
         assert [h.qualified for h in search(index, "table")] == ["ham.read_csv", "ham.core.DataFrame"]
         assert search(index, '"* OR') == search(index, "") == []
-        assert [(s.qualified, n) for s, n, _ in index.search("json", 5)] == [("ham.core", "read_json")]

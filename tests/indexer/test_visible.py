@@ -62,6 +62,12 @@ def test_a_class_body_s_names_are_not_seen_from_its_methods() -> None:
     assert "drawer" not in {v.name for v in visible_at(SOURCE, cursor)}
 
 
+def test_a_file_of_many_names_has_the_builtins_all_the_same() -> None:
+    """Thousands of functions push nothing out that every file may use."""
+    text = "".join(f"def f{n}(): ...\n" for n in range(4_100))
+    assert {"isinstance", "dict"} <= {v.name for v in visible_at(SOURCE, cursor_of(f"{text}$0"))}
+
+
 def test_broken_text_still_has_names() -> None:
     """A half-written line hides nothing but itself."""
     cursor = cursor_of("import shop\nx = (\ndef f(:\n    y = 1\n    print(y, $0")

@@ -145,6 +145,36 @@ def test_a_stale_answer_is_dropped(paths: Paths) -> None:
         wait_until(lambda: status(paths)["cancelled"] >= 1)
 
 
+def test_an_answer_for_an_older_cell_above_is_dropped(paths: Paths) -> None:
+    """P7 in a notebook: a cell before the asked one changed meanwhile: nothing is shown, and the daemon gives the work up."""
+    start(paths, command=STUB)
+    book, cells = "file:///work/n.ipynb", ["vscode-notebook-cell:/work/n.ipynb#a", "vscode-notebook-cell:/work/n.ipynb#b"]
+    texts = ["#slow\nimport httpx", "httpx."]
+
+    def edit(client: LspClient, cell: str, text: str, version: int) -> None:
+        content = {"document": {"uri": cell, "version": version}, "changes": [{"text": text}]}
+        change = {"cells": {"textContent": [content]}}
+        client.notify("notebookDocument/didChange", {"notebookDocument": {"uri": book, "version": version}, "change": change})
+
+    with LspClient(STUB) as client:
+        client.initialize()
+        client.open("import httpx\nhttpx.")
+        menu_until_there(client)
+        opened = {"uri": book, "notebookType": "jupyter-notebook", "version": 1, "cells": [{"kind": 2, "document": c} for c in cells]}
+        documents = [{"uri": c, "languageId": "python", "version": 1, "text": t} for c, t in zip(cells, texts, strict=True)]
+        client.notify("notebookDocument/didOpen", {"notebookDocument": opened, "cellTextDocuments": documents})
+        asked = client.send_request(COMPLETION, client.place(0, 6, cells[1]))
+        hovered = client.send_request("textDocument/hover", client.place(0, 6, cells[1]))
+        edit(client, cells[0], "import httpx\nhttpx.", 2)
+        assert {"isIncomplete": True, "items": []} == client.answer(asked)["result"]
+        assert client.answer(hovered)["result"] is None
+        wait_until(lambda: status(paths)["cancelled"] >= 1)
+        assert ["get", "post", "Client"] == names(client.ask(COMPLETION, 0, 6, cells[1]))
+        asked = client.send_request(COMPLETION, client.place(1, 6, cells[0]))
+        edit(client, cells[1], "httpx.g", 3)
+        assert client.answer(asked)["result"]["items"]  # a cell below changes nothing
+
+
 def test_a_cancelled_request_ends_in_the_daemon(paths: Paths) -> None:
     """$/cancelRequest reaches the service, and the request is answered as cancelled."""
     start(paths, command=STUB)
