@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import importlib.metadata
 import importlib.util
+import math
 import os
 import shutil
 import time
@@ -124,6 +125,7 @@ def train_package(
     base = base or bundled_base()
     parameters = parameters or lora.Hyperparameters()
     _require_space(paths, base, parameters)
+    _require_memory(base, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     # 2. Samples.
     plan = replace(plan or Plan(), seconds=MINING * 60 * minutes)
     sources = _sources(distribution, installed, repositories)
@@ -247,6 +249,19 @@ def _require_space(paths: Paths, base: BaseModel, parameters: lora.Hyperparamete
                 f"no space left: {existing} has {free >> 20} MB free, {needed >> 20} MB are needed",
                 "free some space, or set OCTOD_HOME to a folder on another disk",
             )
+
+
+def _require_memory(base: BaseModel, total: int) -> None:
+    """A base that the machine cannot hold in fp32, as it is trained, is refused before the kernel ends the process."""
+    config, shapes = base.config(), base_shapes(base.config())
+    tables = 1 if config.get("tie_word_embeddings") else 2
+    embedding = shapes["o_proj"][0] * int(str(config["vocab_size"])) * tables
+    weights = embedding + shapes["layers"][0] * sum(math.prod(shapes[m]) for m in MODULES)
+    if 4 * weights > total:
+        raise TrainingProblem(
+            f"training with {base.name} needs more than {4 * weights / 1e9:.1f} GB of memory, this machine has {total / 1e9:.1f} GB",
+            "choose a smaller base: `octod base list`, `octod base use NAME`",
+        )
 
 
 def _sources(

@@ -171,7 +171,8 @@ def base_shapes(config: Mapping[str, object]) -> dict[str, tuple[int, int]]:
     kv_heads = config.get("num_key_value_heads")
     head = config.get("head_dim")
     key_heads = kv_heads if isinstance(kv_heads, int) else heads
-    width = head if isinstance(head, int) else hidden // heads
+    own = 128 if config.get("model_type") == "qwen3" else hidden // heads  # as transformers has it
+    width = head if isinstance(head, int) else own
     return {
         "layers": (layers, layers),
         "q_proj": (heads * width, hidden),

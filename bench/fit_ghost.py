@@ -25,7 +25,6 @@ from octod.daemon import ghost
 from octod.daemon.context import Usages, place_at, prompt_at
 from octod.daemon.engines.embedded import EmbeddedEngine
 from octod.daemon.protocol import Document
-from octod.daemon.service import called_signature
 from octod.indexer.scope import callees_at
 from octod.indexer.store import Index
 
@@ -59,7 +58,7 @@ async def gather(sites: list[dict[str, object]], index: Index) -> list[Menu]:
         if call is None:
             continue
         options = ghost.options(call, usages)
-        prompt = prompt_at(document, offset, called_signature(call))
+        prompt = prompt_at(document, offset, ghost.called_signature(call))
         if call.parameters is not None:
             made = await engine.generate(prompt, call.constraint, (), 20.0)
             text = made.text.removesuffix(")")

@@ -16,7 +16,7 @@ from octod.core.paths import Paths
 if TYPE_CHECKING:
     from octod.daemon.client import Connection
 
-__all__ = ["Asked", "Place", "ask", "daemon", "get_ready", "read_file", "tell_adapters_changed"]
+__all__ = ["Asked", "Place", "ask", "daemon", "get_ready", "read_file", "tell_adapters_changed", "tell_base_changed"]
 
 # Seconds that an answer may take here; an editor waits less, but a person at a terminal wants the answer.
 PATIENCE = 20.0
@@ -113,11 +113,20 @@ def read_file(path: Path) -> str:
 
 def tell_adapters_changed() -> None:
     """Tell a running daemon that the registry changed; without one there is nobody to tell."""
+    _tell("adapters_changed")
+
+
+def tell_base_changed() -> None:
+    """Tell a running daemon that the settings name another base model."""
+    _tell("base_changed", 120.0)  # a folder of many gigabytes is hashed first
+
+
+def _tell(method: str, patience: float = 5.0) -> None:
     from octod.core.errors import DaemonError
     from octod.daemon import client
 
     try:
         with client.connect(Paths.of()) as connection:
-            connection.request("adapters_changed", {})
+            connection.request(method, {}, patience)
     except DaemonError:
-        return  # it reads the registry when it starts
+        return  # it reads registry and settings when it starts

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from octod.core.errors import OctodError
+from octod.core.offline import stay_offline
 
 __all__ = ["COMMANDS", "LazyGroup", "octod"]
 
@@ -31,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lsp": ("octod.cli.lsp:lsp", "Run the language server, for an editor"),
     "train": ("octod.cli.train:train", "Train an adapter for an installed package"),
     "adapters": ("octod.cli.adapters:adapters", "List, check and remove trained adapters"),
-    "base": ("octod.cli.base:base", "Show, train and export the base model"),
+    "base": ("octod.cli.base:base", "Add, choose, show and train base models"),
 }
 
 
@@ -143,3 +144,4 @@ def octod(debug: bool) -> None:
 
     Exit codes: 0 ok, 1 failure, 2 usage, 3 no daemon.
     """
+    stay_offline()

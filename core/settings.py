@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import stat
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 from octod.core.errors import UsageError
+from octod.core.paths import private_folder
 
-__all__ = ["EngineKind", "Settings"]
+__all__ = ["EngineKind", "Settings", "change_setting"]
 
 EngineKind = Literal["embedded", "none"]
 
@@ -21,7 +26,8 @@ class Settings:
     ==================  =========================================================================
     ``engine``          ``embedded`` (default) or ``none``: the menu from the index alone, no ghost text
     ``engine_threads``  threads of the embedded engine (default 2)
-    ``base``            folder of another base model; empty means the bundled one
+    ``base``            another base model: the name of one that ``octod base add`` added, or a folder; empty means
+                        the bundled one
     ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer
     ``ghost_ms``        how long ghost text may take before it stays silent, in milliseconds
     ``learn``           whether what you accept from menus orders later ones (default true); kept on this machine,
@@ -64,3 +70,32 @@ class Settings:
         if found.engine not in get_args(EngineKind):
             raise UsageError(f"{path}: engine is {found.engine!r}", f"take one of {', '.join(get_args(EngineKind))}")
         return found
+
+
+def change_setting(folder: Path, key: str, value: str) -> None:
+    """Write one setting of text into ``folder/config.toml`` and leave every other line as it is; all or nothing.
+
+    Raises UsageError when the file cannot be read or cannot be changed line by line.
+    """
+    Settings.read(folder)
+    path = private_folder(folder) / "config.toml"
+    path = path.resolve()  # people keep such files as links into a repository of their own
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    text, count = re.subn(rf"^[ \t]*{key}[ \t]*=.*$", lambda _: line, before, flags=re.MULTILINE)
+    if not count:
+        text = f"{before.rstrip()}\n{line}\n".lstrip() if before.strip() else f"{line}\n"
+    try:
+        changed = tomllib.loads(text) == tomllib.loads(before) | {key: value}
+    except tomllib.TOMLDecodeError:
+        changed = False
+    if not changed:
+        raise UsageError(f"{path} is written in a way that cannot be changed from here", f"write `{line}` into it")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o600
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    made.replace(path)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from octod.core.errors import OctodError
+from octod.core.offline import stay_offline
 from octod.core.paths import Paths
 from octod.daemon.lifecycle import Hold, hold, redirect_output, rotate
 
@@ -41,6 +42,7 @@ async def _real_service(paths: Paths) -> Service:
 def main(arguments: list[str] | None = None, *, make: Make = _real_service, mine: str | None = None) -> int:
     """Run until told to stop; 0, or the exit code of what went wrong."""
     detach = "--detach" in (sys.argv[1:] if arguments is None else arguments)
+    stay_offline()
     os.umask(0o077)  # whatever a library creates on the way is ours alone, too
     paths = Paths.of()
     try:

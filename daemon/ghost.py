@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from octod.core.symbols import Parameter
-from octod.daemon.context import Place, Usages
+from octod.core.symbols import Member, Parameter
+from octod.daemon.context import Place, Usages, signature_line
 from octod.daemon.engines.protocol import CallConstraint, constraint_for
 from octod.indexer.lookup import Target, TypeRef
 from octod.indexer.parse import Cursor
 from octod.indexer.scope import Receiver, arguments_at, names_at, types_at, usage_key
 
-__all__ = ["WEIGHTS", "Call", "Option", "call_at", "choose", "options"]
+__all__ = ["WEIGHTS", "Call", "Option", "call_at", "called_signature", "choose", "options"]
 
 _MOST_EARLIER, _MOST_FREQUENT = 4, 6
 _LONGEST = 120  # characters
@@ -93,6 +93,21 @@ def call_at(place: Place, targets: tuple[Target, ...]) -> Call | None:
     parameters = known.symbol.parameters if known is not None and known.symbol is not None else None
     names = tuple(name for name, _ in names_at(place.receiver.source, cursor, place.module, place.package))
     return Call(place, receiver, member, targets, parameters, before[1:], rest.startswith(")"), names)
+
+
+def called_signature(call: Call) -> tuple[str, ...]:
+    """The called function's signature as the model reads it."""
+    for target in call.targets:
+        if target.symbol is None or target.symbol.parameters is None:
+            continue
+        owner = call.receiver.types[0] if call.receiver.types else None
+        place = call.place
+        scope = place.receiver.source.scope(target.qualified.rpartition(".")[0])
+        if scope is None:
+            continue
+        member = Member(target.symbol, scope.qualified, scope.library)
+        return (signature_line(member, owner is not None and owner.instance),)
+    return ()
 
 
 def options(call: Call, usages: Usages) -> list[Option]:

@@ -20,10 +20,11 @@ from octod.adapters.registry import Adapter, Registry
 from octod.adapters.routing import Choice, Refusal, choose
 from octod.core.errors import AdapterRefused, EngineProblem, OctodError, RegistryProblem
 from octod.core.paths import Paths
+from octod.core.settings import Settings
 from octod.core.symbols import LibraryId
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
-__all__ = ["Model"]
+__all__ = ["Model", "embedded"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -40,6 +41,13 @@ class _Seen:
 
     stamp: tuple[int, ...] = ()
     adapters: tuple[Adapter, ...] = ()
+
+
+def embedded(base: BaseModel, paths: Paths, settings: Settings) -> Engine:
+    """The embedded engine over a base, not started."""
+    from octod.daemon.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
 
 
 class Model:
@@ -83,6 +91,17 @@ class Model:
             task.cancel()
         if self._engine is not None:
             await self._engine.stop()
+
+    async def replace(self, engine: Engine, base: BaseModel) -> None:
+        """Give up the engine for another one, which ``start`` brings up; nobody may be starting the old one."""
+        old, self._engine, self._base = self._engine, engine, base
+        self.ready, self.problem, self._failed_pid = False, "", None
+        for task in list(self._loading.values()):
+            task.cancel()
+        for known in (self._loading, self._loaded, self._damaged, self._refused, self._told):
+            known.clear()
+        if old is not None:
+            await old.stop()
 
     def forget(self) -> None:
         """Read the registry again at the next question."""

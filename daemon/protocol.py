@@ -106,6 +106,9 @@ class Service(Protocol):
     async def adapters_changed(self) -> None:
         """The registry has changed: look again."""
 
+    async def base_changed(self) -> None:
+        """The settings name another base model: serve with it."""
+
     async def stop(self) -> None:
         """Stop jobs and child processes; nothing is asked afterwards."""
 

@@ -173,6 +173,7 @@ class _Connection:
             "close": self._close,
             "index": self._index,
             "adapters_changed": self._adapters_changed,
+            "base_changed": self._base_changed,
         }
 
     async def serve(self) -> None:
@@ -348,6 +349,9 @@ class _Connection:
 
     async def _adapters_changed(self, params: Json) -> None:
         await (await self._server.service()).adapters_changed()
+
+    async def _base_changed(self, params: Json) -> None:
+        await (await self._server.service()).base_changed()
 
 
 def _key(value: object) -> object:

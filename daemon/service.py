@@ -15,28 +15,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from octod.adapters.accepted import Accepted
-from octod.adapters.identity import BaseModel, bundled_base
+from octod.adapters.bases import base_of
+from octod.adapters.identity import BaseModel
 from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
 from octod.core.answers import AdapterUse, Fixes, Ghost, Hover, Menu, Route, SignatureHelp
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.core.settings import Settings
-from octod.core.symbols import Member
 from octod.daemon import details, menu
 from octod.daemon import ghost as ghosts
 from octod.daemon.actions import Past, fixes, gone_in
-from octod.daemon.context import Place, Usages, imports_of, modules_of, place_at, prompt_at, signature_line
+from octod.daemon.context import Place, Usages, imports_of, modules_of, place_at, prompt_at
 from octod.daemon.engines.protocol import Engine
 from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model
+from octod.daemon.model import Model, embedded
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -45,7 +44,7 @@ from octod.daemon.unknown import ask_jedi
 from octod.daemon.workspaces import Workspace, Workspaces
 from octod.indexer.scope import callees_at
 
-__all__ = ["OctodService", "called_signature", "make_service"]
+__all__ = ["OctodService", "make_service"]
 
 T = TypeVar("T")
 
@@ -62,7 +61,7 @@ class OctodService:
 
     def __init__(self, paths: Paths, settings: Settings, engine: Engine | None, base: BaseModel | None) -> None:
         self.notify: Notify = lambda method, params: None
-        self._settings = settings
+        self._paths, self._settings = paths, settings
         self._jobs = Jobs(lambda method, params: self.notify(method, params))
         self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}), self._say)
         self._model = Model(engine, base, paths, self._say)
@@ -76,7 +75,7 @@ class OctodService:
         self._learning = Learning(Accepted.at(paths) if settings.learn else None, self._reader)
         self._routes = Routes()
         self._answered = asyncio.Event()  # a first menu went out
-        self._starting = asyncio.create_task(self._start())
+        self._starting, self._changing = asyncio.create_task(self._start()), asyncio.Lock()
 
     async def menu(self, document: Document, offset: int) -> Menu | None:
         """Lane A: members in order, with the model's score when it comes in time; names, keywords, what to import."""
@@ -126,7 +125,7 @@ class OctodService:
         call, options, choice = await self._call(workspace, document, offset)
         if call is None:
             return None
-        prompt = prompt_at(document, offset, called_signature(call))
+        prompt = prompt_at(document, offset, ghosts.called_signature(call))
         left = self._settings.ghost_ms / 1e3
         made = None
         if call.parameters is not None:
@@ -197,7 +196,7 @@ class OctodService:
         shown = menu.signatures(offer.place, offer.rows)
         if not shown and offer.place.cursor.call is not None:
             call, _, choice = await self._call(workspace, document, offset)
-            shown = called_signature(call) if call is not None else ()
+            shown = ghosts.called_signature(call) if call is not None else ()
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
         usages = self._usages_of(workspace)
         for module in modules_of(document.text)[:_AHEAD]:
@@ -226,6 +225,19 @@ class OctodService:
     async def adapters_changed(self) -> None:
         """Read the registry again."""
         self._model.forget()
+        self.notify("changed", {})
+
+    async def base_changed(self) -> None:
+        """Take up the base that the settings name now; one that is none leaves the old one at work."""
+        settings = await asyncio.to_thread(Settings.read, self._paths.config)
+        if self._settings.engine == "none":
+            return
+        base = await asyncio.to_thread(base_of, settings.base, self._paths)
+        async with self._changing:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+            await self._model.replace(embedded(base, self._paths, self._settings), base)
+            self._starting = asyncio.create_task(self._model.start())
         self.notify("changed", {})
 
     async def stop(self) -> None:
@@ -356,21 +368,6 @@ class OctodService:
         self.notify("message", {"text": text})
 
 
-def called_signature(call: ghosts.Call) -> tuple[str, ...]:
-    """The called function's signature as the model reads it."""
-    for target in call.targets:
-        if target.symbol is None or target.symbol.parameters is None:
-            continue
-        owner = call.receiver.types[0] if call.receiver.types else None
-        place = call.place
-        scope = place.receiver.source.scope(target.qualified.rpartition(".")[0])
-        if scope is None:
-            continue
-        member = Member(target.symbol, scope.qualified, scope.library)
-        return (signature_line(member, owner is not None and owner.instance),)
-    return ()
-
-
 def _uses(choice: Choice) -> tuple[AdapterUse, ...]:
     return tuple(AdapterUse(name, weight) for name, weight in choice.mixture)
 
@@ -389,9 +386,5 @@ async def make_service(paths: Paths, settings: Settings) -> OctodService:
     sys.setswitchinterval(0.0005)
     if settings.engine == "none":
         return OctodService(paths, settings, None, None)
-    from octod.daemon.engines.embedded import EmbeddedEngine
-
-    # hashing a large base takes seconds
-    base = await asyncio.to_thread(lambda: BaseModel.of(Path(settings.base).expanduser()) if settings.base else bundled_base())
-    engine = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
-    return OctodService(paths, settings, engine, base)
+    base = await asyncio.to_thread(base_of, settings.base, paths)  # hashing a large base takes seconds
+    return OctodService(paths, settings, embedded(base, paths, settings), base)

@@ -16,7 +16,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(home))
     for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(variable, raising=False)
-    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH"):
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "OCTOD_KEEPS_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OCTOD_HOME", str(home / "o"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -27,6 +27,7 @@ FLOORS = {
 # What takes long to import, or is not installed without the extra that needs it.
 HEAVY = {
     "griffe",
+    "huggingface_hub",
     "jedi",
     "lsprotocol",
     "onnx",
@@ -85,6 +86,13 @@ def test_only_the_language_server_knows_lsprotocol(path: Path) -> None:
     """The types of the Language Server Protocol stay in lsp/."""
     used = {name.split(".")[0] for name in imports(path)} & {"lsprotocol", "pygls"}
     assert not used or path.relative_to(ROOT).parts[0] == "lsp"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_only_one_module_knows_the_hub(path: Path) -> None:
+    """What could ask the model hub is imported in the process that `octod base add` starts for it, and nowhere else."""
+    used = {name.split(".")[0] for name in imports(path)} & {"huggingface_hub"}
+    assert not used or path.relative_to(ROOT) == Path("cli/hub.py")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)

@@ -240,7 +240,8 @@ class EmbeddedEngine:
         if not candidates:
             return []
         request = {"prompt": asdict(prompt), "candidates": list(candidates), "mixture": mixture, "end": end}
-        result: list[float] = await self._in_time("score", request, deadline)
+        # No grace: half of the scores is of no use, and a menu waits for them. A large base is late every time.
+        result: list[float] = await self._in_time("score", request, deadline, 0.0)
         return result
 
     async def generate(
@@ -254,11 +255,11 @@ class EmbeddedEngine:
         """Return when the worker answers."""
         await self._in_time("ping", {}, deadline)
 
-    async def _in_time(self, op: str, request: dict[str, Any], deadline: float) -> Any:
+    async def _in_time(self, op: str, request: dict[str, Any], deadline: float, grace: float = GRACE_SECONDS) -> Any:
         began = time.monotonic()
         await self._until_ready(deadline)
         left = max(deadline - (time.monotonic() - began), 0.001)
-        return await self._request(op, request | {"deadline": left}, left + GRACE_SECONDS)
+        return await self._request(op, request | {"deadline": left}, left + grace)
 
     async def _until_ready(self, deadline: float) -> None:
         if self._ready.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ TOP = 24  # tokens looked at in each step
 # Below this, a token that the constraint allows but the model did not prefer is not forced. To be tuned on
 # development sites; 0.02 stops most lists that leave what the model had in mind.
 UNLIKELY = 0.02
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
 class Vocabulary:
@@ -54,8 +56,10 @@ class Vocabulary:
                     texts[number] = raw.decode()
                 except UnicodeDecodeError:
                     continue
-            elif not (token.startswith("<0x") and token.endswith(">")):
+            elif (byte := _BYTE.fullmatch(token)) is None:
                 texts[number] = token.replace("\u2581", " ")
+            elif int(byte[1], 16) < 0x80:  # SentencePiece's way to spell a line end
+                texts[number] = chr(int(byte[1], 16))
         return cls(texts)
 
 

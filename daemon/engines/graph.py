@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["build_graph", "cached_graph"]
+__all__ = ["build_graph", "cached_graph", "graph_folder"]
 
 # Part of the cache key: raise it whenever the graph below changes.
 GRAPH_VERSION = 1
@@ -49,8 +49,8 @@ def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
     A build goes to a folder beside it and is renamed, so a killed build leaves nothing half made.
     """
     shape = read_shape(base.folder)
-    key = hashlib.sha256(f"{GRAPH_VERSION} {base.weights_hash} {shape}".encode()).hexdigest()[:24]
-    target = private_folder(cache / "engines") / key
+    target = graph_folder(base.weights_hash, shape, cache)
+    private_folder(target.parent)
     if not (target / "model.onnx").is_file():
         made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
         try:
@@ -69,6 +69,12 @@ def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
         finally:
             shutil.rmtree(made, ignore_errors=True)
     return target / "model.onnx", shape
+
+
+def graph_folder(weights_hash: str, shape: Shape, cache: Path) -> Path:
+    """Where the ONNX form of a checkpoint lies, or would lie."""
+    key = hashlib.sha256(f"{GRAPH_VERSION} {weights_hash} {shape}".encode()).hexdigest()[:24]
+    return cache / "engines" / key
 
 
 def build_graph(tensors: Mapping[str, Array], shape: Shape, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,13 @@ class Shape:
         """Slots of the key/value buffers."""
         return self.context + TREE_SLOTS
 
+    @property
+    def parameters(self) -> int:
+        """How many weights there are: embedding (and head), norms, the seven linears; biases are next to nothing."""
+        linears = sum(math.prod(self.linear(part)) for group in FUSED.values() for part in group)
+        embeddings = (1 if self.tied else 2) * self.vocabulary * self.hidden
+        return embeddings + self.layers * (linears + 2 * self.hidden) + self.hidden
+
     def linear(self, part: str) -> tuple[int, int]:
         """(inputs, outputs) of one of the seven linears, such as ``mlp.down_proj``."""
         query, key = self.heads * self.head_size, self.kv_heads * self.head_size
@@ -79,12 +87,15 @@ def read_shape(folder: Path) -> Shape:
         family = config["model_type"]
         if family not in ("llama", "qwen2", "qwen3"):
             raise EngineProblem(f"{folder} is a {family} model", "use a Llama, Qwen2 or Qwen3 checkpoint")
-        if config.get("hidden_act", "silu") != "silu" or config.get("use_sliding_window"):
+        kinds = set(config.get("layer_types") or ()) - {"full_attention"}
+        if config.get("hidden_act", "silu") != "silu" or config.get("use_sliding_window") or kinds:
             raise EngineProblem(
                 f"{folder} has an activation or attention that is not built", "use another checkpoint"
             )
         heads = config["num_attention_heads"]
-        head_size = config.get("head_dim") or config["hidden_size"] // heads
+        # Qwen3's heads have a width of their own (transformers, configuration_qwen3.py).
+        usual = 128 if family == "qwen3" else config["hidden_size"] // heads
+        head_size = config.get("head_dim") or usual
         if head_size % 16:
             # What GroupQueryAttention's rotation is written for; published models have 64, 80, 96 or 128.
             raise EngineProblem(
@@ -92,9 +103,11 @@ def read_shape(folder: Path) -> Shape:
             )
         rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
         kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind not in ("default", "linear", "llama3"):
+        partial = rope.get("partial_rotary_factor", config.get("partial_rotary_factor")) or 1.0
+        if kind not in ("default", "linear", "llama3") or partial != 1.0:
             raise EngineProblem(
-                f"{folder} has {kind} positions, which are not built", "use another checkpoint"
+                f"{folder} has {kind if partial == 1.0 else 'partly rotated'} positions, which are not built",
+                "use another checkpoint",
             )
         figures = (
             ()
@@ -116,7 +129,7 @@ def read_shape(folder: Path) -> Shape:
             vocabulary=config["vocab_size"],
             context=min(config.get("max_position_embeddings", 2048), LONGEST_CONTEXT),
             epsilon=config.get("rms_norm_eps", 1e-6),
-            tied=config.get("tie_word_embeddings", family != "llama"),
+            tied=config.get("tie_word_embeddings", False),
             theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
             rope=figures,
         )

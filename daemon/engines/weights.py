@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["Weights", "open_checkpoint"]
+__all__ = ["Weights", "checkpoint_files", "open_checkpoint"]
 
 # safetensors' own limit on its header (safetensors/src/tensor.rs, MAX_HEADER_SIZE).
 _LARGEST_HEADER = 100_000_000
@@ -64,7 +64,10 @@ class Weights(Mapping[str, "Array"]):
         except (KeyError, TypeError, ValueError) as error:
             raise self._problem(f"the entry of {name} is malformed") from error
         if kind not in _BYTES:
-            raise self._problem(f"{name} is {kind}, not F32, F16 or BF16")
+            raise EngineProblem(
+                f"{self.path} is not usable: {name} is {kind}, not F32, F16 or BF16",
+                "quantised weights are not served: take the checkpoint that they were made from",
+            )
         if not fits or math.prod(shape) * _BYTES[kind] != end - begin:
             raise self._problem(f"the offsets of {name} do not fit, so it is truncated or damaged")
         return kind, shape, begin
@@ -72,9 +75,9 @@ class Weights(Mapping[str, "Array"]):
     def _problem(self, reason: str) -> EngineProblem:
         return EngineProblem(f"{self.path} is not usable: {reason}", "fetch or make the file again")
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor, without reading it."""
-        return self._tensors[name][1]
+    def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> (number type, shape) of every tensor, without reading one."""
+        return {name: (kind, shape) for name, (kind, shape, _) in self._tensors.items()}
 
     def __getitem__(self, name: str) -> Array:
         import numpy as np
@@ -115,6 +118,11 @@ def open_checkpoint(folder: Path) -> Mapping[str, Array]:
 
     Raises EngineProblem when there are no safetensors in it (pickled weights are never read).
     """
+    return _Sharded([Weights(file) for file in checkpoint_files(folder)])
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The weight files of a checkpoint folder: those that its index names, else ``model.safetensors``."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
@@ -132,4 +140,4 @@ def open_checkpoint(folder: Path) -> Mapping[str, Array]:
             f"{folder} has no {missing[0]}",
             "point to a folder with config.json, model.safetensors, tokenizer.json",
         )
-    return _Sharded([Weights(file) for file in files])
+    return files

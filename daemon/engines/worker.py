@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from octod.core.errors import AdapterRefused, EngineProblem, OctodError
+from octod.core.offline import stay_offline
 from octod.daemon.engines.protocol import CallConstraint, Ending, Generated, Mixture, Prompt
 
 if TYPE_CHECKING:
@@ -163,11 +164,18 @@ class _Worker:
 
         from octod.adapters.identity import BaseModel
         from octod.adapters.prompt import load_tokenizer
+        from octod.daemon.engines.cost import machine_memory, memory_needed, require_memory
         from octod.daemon.engines.decoder import Decoder
         from octod.daemon.engines.generate import Vocabulary
         from octod.daemon.engines.graph import cached_graph
+        from octod.daemon.engines.shape import read_shape
 
         base = BaseModel.of(folder)
+        machine, dimensions = machine_memory(), read_shape(folder)
+        require_memory(folder.name, dimensions, machine)
+        free = "" if machine.free is None else f", {machine.free / 1e9:.1f} GB are free"
+        needed = memory_needed(dimensions) / 1e9
+        print(f"engine: {folder.name} takes about {needed:.2f} GB of memory{free}", file=sys.stderr, flush=True)
         path, shape = cached_graph(base, cache)
         try:
             self.decoder = Decoder(path, shape, threads)
@@ -196,7 +204,7 @@ class _Worker:
     ) -> list[float]:
         """Candidates' log-probabilities; where text joins the line inside a token, the line's last tokens are
         scored too (the same ones for all candidates)."""
-        from octod.adapters.prompt import encode_text
+        from octod.adapters.prompt import encode_text, ends_with_line
         from octod.daemon.engines.generate import Trie, score
         from octod.daemon.engines.shape import TREE_SLOTS
 
@@ -211,9 +219,8 @@ class _Worker:
         while any(other[:keep] != line[:keep] for other in joined):
             keep -= 1
         healed = len(line) - keep
-        if 2 * healed > len(line) or healed >= len(
-            tokens
-        ):  # no common ground: take the candidates as they are
+        whole = not ends_with_line(self.tokenizer, prompt) or 2 * healed > len(line) or healed >= len(tokens)
+        if whole:  # no common ground: take the candidates as they are
             texts, healed = [encode_text(self.tokenizer, c) for c in candidates], 0
         else:
             texts = [other[keep:] for other in joined]
@@ -280,6 +287,7 @@ def _guard(event: str, _: tuple[object, ...]) -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
+    stay_offline()
     sys.addaudithook(_guard)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames

@@ -128,13 +128,141 @@ def test_a_cut_completion_has_no_end(tokenizer: Tokenizer) -> None:
     assert tokenizer.token_to_id(p.END) not in ids
 
 
-def test_a_foreign_tokenizer_gets_plain_markers() -> None:
-    """A base model without octod's special tokens reads comments instead."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+def byte_level(*added: str, special: bool = True, begin: str = "") -> Tokenizer:
+    """A tokenizer of single bytes with a few added tokens, as Qwen, StarCoder and DeepSeek have them."""
+    from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    foreign = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
-    foreign.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    foreign.decoder = decoders.ByteLevel()
-    ids = encode_prompt(foreign, Prompt("a = 1\n", ("f(x)",), "a."))
-    assert "a = 1\n# signatures:\nf(x)\n\na." == foreign.decode(ids)
+    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    names = [*added, *([begin] if begin else [])]
+    made.add_tokens([AddedToken(name, special=special, normalized=False) for name in names])
+    if begin:
+        made.post_processor = processors.TemplateProcessing(
+            single=[begin, "$A"], special_tokens=[(begin, made.token_to_id(begin))]
+        )
+    return made
+
+
+def sentencepiece(*added: str) -> Tokenizer:
+    """A tokenizer that puts a space in front of every text and spells what it lacks in bytes, as Code Llama's does."""
+    from tokenizers import decoders, models, normalizers, processors
+
+    pieces = [
+        "<unk>",
+        "<s>",
+        *(f"<0x{n:02X}>" for n in range(256)),
+        "\u2581",
+        *map(chr, range(33, 127)),
+        "ge",
+        "get",
+    ]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    merges = [("g", "e"), ("ge", "t")]
+    made = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    made.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    made.add_special_tokens(["<s>", *added])
+    made.post_processor = processors.TemplateProcessing(single=["<s>", "$A"], special_tokens=[("<s>", 1)])
+    return made
+
+
+AROUND = Prompt("a = 1\n", ("f(x)", "g()"), "    a.", "\nb = 2\n")
+CODELLAMA = ("\u2581<PRE>", "\u2581<SUF>", "\u2581<MID>", "\u2581<EOT>")
+DEEPSEEK = ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>")
+
+
+def test_a_foreign_tokenizer_reads_signatures_as_comments() -> None:
+    """Without FIM tokens the model reads the file up to the cursor; what follows the cursor is left out."""
+    foreign = byte_level()
+    assert "" == p.fim_family(foreign)
+    assert p.ends_with_line(foreign, AROUND)
+    assert "a = 1\n# f(x)\n# g()\n    a." == foreign.decode(encode_prompt(foreign, AROUND))
+    bare = encode_prompt(foreign, Prompt("a = 1\n", (), "a."))
+    assert "a = 1\na." == foreign.decode(bare)
+    ids, (start, stop) = encode_example(foreign, AROUND, "f(x)")
+    assert "f(x)" == foreign.decode(ids[start:stop])
+
+
+@pytest.mark.parametrize(
+    ("family", "foreign", "begin"),
+    [
+        ("qwen", byte_level("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|endoftext|>"), ""),
+        ("starcoder", byte_level("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<|endoftext|>"), ""),
+        ("santacoder", byte_level("<fim-prefix>", "<fim-suffix>", "<fim-middle>", "<|endoftext|>"), ""),
+        (
+            "deepseek",
+            byte_level(*DEEPSEEK, "<｜end▁of▁sentence｜>", begin="<｜begin▁of▁sentence｜>"),
+            "<｜begin▁of▁sentence｜>",
+        ),
+        ("codellama", sentencepiece(*CODELLAMA), "<s>"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_family_fills_in_with_its_own_tokens(family: str, foreign: Tokenizer, begin: str) -> None:
+    """Prefix, suffix, middle, in that order, behind what the model wants every text to begin with; then its own end."""
+    assert family == p.fim_family(foreign)
+    fim = next(f for f in p.FIM_FAMILIES if f.family == family)
+    ids, (start, stop) = encode_example(foreign, AROUND, "get(x)")
+    expected = (
+        f"{begin}{fim.prefix}a = 1\n# f(x)\n# g()\n    a.{fim.suffix}\nb = 2\n{fim.middle}get(x){fim.end}"
+    )
+    # Code Llama's decoder writes the mark in its tokens' names as a space.
+    assert expected.replace("\u2581", " ") == shown(foreign, ids).replace("\u2581", " ")
+    assert [foreign.token_to_id(fim.middle), foreign.token_to_id(fim.end)] == [ids[start - 1], ids[stop - 1]]
+    assert encode_prompt(foreign, AROUND) == ids[:start]
+    assert not p.ends_with_line(foreign, AROUND)
+
+
+def test_nothing_after_the_cursor_is_nothing_to_fill_in() -> None:
+    """A FIM family reads the end of a file from left to right."""
+    qwen = byte_level("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+    prompt = Prompt("a = 1\n", (), "a.")
+    assert "a = 1\na." == shown(qwen, encode_prompt(qwen, prompt))
+    assert p.ends_with_line(qwen, prompt)
+
+
+def test_octods_own_tokens_win(tokenizer: Tokenizer) -> None:
+    """A tokenizer with octod's markers is read in octod's form."""
+    assert "octod" == p.fim_family(tokenizer)
+    assert p.ends_with_line(tokenizer, AROUND)
+
+
+def test_fim_tokens_in_a_file_are_plain_text_although_they_are_listed_as_ordinary(tmp_path: Path) -> None:
+    """Qwen's FIM tokens are no special ones in its tokenizer.json; a file that spells one cannot inject it."""
+    names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+    byte_level(*names, special=False).save(str(tmp_path / "tokenizer.json"))
+    loaded = p.load_tokenizer(tmp_path / "tokenizer.json")
+    assert "qwen" == p.fim_family(loaded)
+    assert set() == {loaded.token_to_id(name) for name in names} & set(
+        encode_text(loaded, "a <|fim_prefix|> b")
+    )
+
+
+def test_pieces_of_a_sentencepiece_text_have_no_space_put_in_front() -> None:
+    """What is tokenised apart is the same as what is tokenised at once."""
+    llama = sentencepiece()
+    assert [llama.token_to_id("get")] == encode_text(llama, "get")
+    text = "x = a.get\n  y"
+    assert text == llama.decode(encode_text(llama, text))
+
+
+def test_a_beginning_that_only_the_tokenizers_config_names_is_put_in_front(tmp_path: Path) -> None:
+    """`add_bos_token` in tokenizer_config.json counts; a broken one is passed over."""
+    byte_level("<bos>").save(str(tmp_path / "tokenizer.json"))
+    prompt = Prompt("", (), "a")
+    plain = p.load_tokenizer(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer_config.json").write_text(
+        '{"add_bos_token": true, "bos_token": {"content": "<bos>"}}'
+    )
+    begun = p.load_tokenizer(tmp_path / "tokenizer.json")
+    assert [begun.token_to_id("<bos>"), *encode_prompt(plain, prompt)] == encode_prompt(begun, prompt)
+    (tmp_path / "tokenizer_config.json").write_text("[")
+    assert encode_prompt(plain, prompt) == encode_prompt(
+        p.load_tokenizer(tmp_path / "tokenizer.json"), prompt
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import folds
 import pytest
+from octod.adapters import train as module
 from octod.adapters.dataset import Plan
 from octod.adapters.identity import BaseModel
 from octod.adapters.lora import Hyperparameters
@@ -226,3 +227,10 @@ def test_two_trainings_of_one_library_do_not_mix(run: Callable[..., Trained]) ->
     trained = run(progress=again)
     assert "is already being trained" in refusals[0]
     assert 3 == trained.card.steps
+
+
+def test_a_base_that_memory_cannot_hold_is_refused_before_anything_is_read(real_base: BaseModel) -> None:
+    """Both figures are told; one that fits passes."""
+    module._require_memory(real_base, 1 << 30)
+    with pytest.raises(TrainingProblem, match=r"needs more than 0\.0 GB of memory, this machine has 0\.0 GB"):
+        module._require_memory(real_base, 1000)

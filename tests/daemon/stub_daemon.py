@@ -97,6 +97,9 @@ class StubService:
     async def adapters_changed(self) -> None:
         self.notify("changed", {"what": "adapters"})
 
+    async def base_changed(self) -> None:
+        self.notify("changed", {"what": "base"})
+
     async def stop(self) -> None:
         """Leaves its children to the daemon."""
 

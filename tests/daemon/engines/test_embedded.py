@@ -22,6 +22,8 @@ from octod.daemon.engines.generate import Vocabulary
 from octod.daemon.engines.graph import cached_graph
 from octod.daemon.engines.protocol import CallConstraint, Prompt
 
+from tests.foreign import make_foreign
+
 from .conftest import make_adapter, make_checkpoint
 
 pytestmark = pytest.mark.engine
@@ -77,8 +79,12 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("end", ["none", "call", "boundary"])
-def test_scores_are_the_sums_of_each_candidates_tokens(checkpoint: Path, paths: Paths, end: str) -> None:
-    """One forward over a trie gives what reading every candidate on its own gives."""
+@pytest.mark.parametrize("own", [True, False], ids=["octod", "qwen"])
+def test_scores_are_the_sums_of_each_candidates_tokens(
+    checkpoint: Path, tmp_path: Path, paths: Paths, end: str, *, own: bool
+) -> None:
+    """One forward over a trie gives what reading every candidate on its own gives, also behind another family's FIM tokens."""
+    checkpoint = checkpoint if own else make_foreign(tmp_path / "foreign")
     tokenizer = load_tokenizer(checkpoint / "tokenizer.json")
     path, shape = cached_graph(BaseModel.of(checkpoint), paths.cache)
     reference = Decoder(path, shape, 1)
@@ -186,6 +192,25 @@ def test_a_killed_worker_fails_its_callers_at_once_and_comes_back_with_its_adapt
         assert died.value.hint
         np.testing.assert_allclose(await engine.score(PROMPT, CANDIDATES, mixture, 20.0), expected, atol=1e-4)
         assert engine.info.alive and pid != engine.info.pid
+
+    check(checkpoint, paths, body)
+
+
+def test_late_scores_are_not_waited_for(checkpoint: Path, paths: Paths) -> None:
+    """A menu goes on at its deadline, whatever the worker does."""
+
+    async def body(engine: EmbeddedEngine) -> None:
+        pid = engine.info.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(EngineProblem, match="deadline"):
+                await engine.score(PROMPT, CANDIDATES, (), 0.04)
+            assert time.monotonic() - began < 0.2
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert len(CANDIDATES) == len(await engine.score(PROMPT, CANDIDATES, (), 10.0))
 
     check(checkpoint, paths, body)
 

@@ -89,10 +89,14 @@ def logits_of(model: Any, tokens: list[int]) -> np.ndarray:
                 }
             },
         ),
+        ("llama", {"rope_scaling": {"rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}, "mlp_bias": True}),
         ("qwen2", {"tie_word_embeddings": True}),
+        ("qwen2", {"tie_word_embeddings": False, "num_attention_heads": 6, "num_key_value_heads": 2,
+                   "hidden_size": 96}),
         ("qwen3", {"head_dim": 32, "tie_word_embeddings": False}),
+        ("qwen3", {"head_dim": 48, "tie_word_embeddings": True, "attention_bias": True}),
     ],
-    ids=["llama-tied", "llama-untied-bias", "llama3-rope", "qwen2", "qwen3"],
+    ids=["llama-tied", "llama-untied-bias", "llama3-rope", "linear-rope", "qwen2", "qwen2-grouped", "qwen3", "qwen3-bias"],
 )  # fmt: skip
 def test_logits_equal_those_of_transformers_and_peft(
     family: str, changes: dict[str, Any], tmp_path: Path, paths: Paths
@@ -141,6 +145,40 @@ def test_logits_equal_those_of_transformers_and_peft(
     engine.drop("a2")
     np.testing.assert_array_equal(base, decoder(folder, paths).read(TOKENS, (), go_on))
     np.testing.assert_array_equal(base, engine.read(TOKENS, (), go_on))
+
+
+@pytest.mark.engine
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("family", "kind", "shard"),
+    [("llama", "bfloat16", "20KB"), ("qwen2", "float16", "5GB"), ("qwen3", "bfloat16", "20KB"), ("qwen3", "float32", "20KB")],
+)
+def test_number_types_and_shards_give_the_logits_of_transformers(
+    family: str, kind: str, shard: str, tmp_path: Path, paths: Paths
+) -> None:
+    """bf16, fp16 and fp32, in one file or in several: the values are those that transformers reads."""
+    import torch
+    import transformers
+
+    model = save_model(family, tmp_path / "fp32", tie_word_embeddings=False)
+    folder = tmp_path / "base"
+    model.to(getattr(torch, kind)).save_pretrained(folder, max_shard_size=shard)
+    make_tokenizer(folder)
+    assert (shard == "20KB") == (folder / "model.safetensors.index.json").is_file()
+    read = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    found = decoder(folder, paths).read(TOKENS, (), go_on)
+    np.testing.assert_allclose(found, logits_of(read, TOKENS), atol=TOLERANCE, rtol=0)
+
+
+def test_what_a_config_leaves_out_is_what_transformers_takes_for_it(tmp_path: Path) -> None:
+    """Qwen3's heads have 128 values, and nothing is tied unless it says so."""
+    config = {
+        "model_type": "qwen3", "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+        "num_hidden_layers": 1, "vocab_size": 600,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shape = read_shape(tmp_path)
+    assert (128, False, 4, 1e-6, 10_000.0) == (shape.head_size, shape.tied, shape.kv_heads, shape.epsilon, shape.theta)
 
 
 def rewritten(saved: Path, folder: Path) -> Path:
@@ -230,6 +268,14 @@ def yarn(folder: Path) -> None:
     change_config(folder, rope_scaling={"rope_type": "yarn", "factor": 2.0})
 
 
+def partly_rotated(folder: Path) -> None:
+    change_config(folder, partial_rotary_factor=0.5)
+
+
+def sliding(folder: Path) -> None:
+    change_config(folder, layer_types=["full_attention", "sliding_attention"])
+
+
 def odd_heads(folder: Path) -> None:
     change_config(folder, head_dim=24)
 
@@ -258,6 +304,8 @@ def change_config(folder: Path, **changes: Any) -> None:
     [
         (unknown_family, "gpt2"),
         (yarn, "yarn"),
+        (partly_rotated, "partly rotated"),
+        (sliding, "attention"),
         (odd_heads, "24"),
         (other_width, "gate_proj"),
         (no_config, "config.json"),

@@ -1,0 +1,87 @@
+"""``octod base train | export``: a base model from installed packages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from octod.core.errors import TrainingProblem
+
+__all__ = ["export", "train"]
+
+
+@click.command()
+@click.option(
+    "--site-packages",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Installed packages to learn from; those with a permissive licence are used.",
+)
+@click.option(
+    "--work",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the corpus and the checkpoint; the same folder again goes on where it stopped.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
+)
+@click.option(
+    "--minutes",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Time to train.",
+)
+def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
+    """Train a base model from installed packages, on a CPU or a GPU; needs the [train] extra.
+
+    Progress is printed line by line. Ctrl-C or SIGTERM saves a checkpoint.
+    """
+    import subprocess
+
+    _need_torch()
+    # A process of its own: torch's compiler and a signal handler of its own stay out of this one.
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "octod.adapters.base.pretrain"),
+            *("--site-packages", str(site_packages)),
+            *("--work", str(work)),
+            *("--out", str(out)),
+            *("--minutes", str(minutes)),
+        ],
+        check=False,
+    )
+    if ended.returncode:
+        raise TrainingProblem(f"the training ended with {ended.returncode}", "its last lines above say why")
+
+
+@click.command()
+@click.option(
+    "--work",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that `octod base train` works in, also while it does.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
+)
+def export(work: Path, out: Path) -> None:
+    """Write the last checkpoint of a training as a model folder."""
+    _need_torch()
+    from octod.adapters.base.export import export_base
+
+    if not (work / "checkpoint.pt").exists():
+        raise TrainingProblem(f"{work} has no checkpoint", "start with `octod base train --work` that folder")
+    export_base(work, out)
+    click.echo(f"exported to {out}")
+
+
+def _need_torch() -> None:
+    """TrainingProblem with the command that installs it when torch is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise TrainingProblem("this needs torch, which is not installed", "pip install 'octod[train]'")
