@@ -16,12 +16,13 @@ from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_a
 from octod.daemon.keywords import keyword_items
 from octod.daemon.protocol import Document
 from octod.daemon.unimported import Unimported
+from octod.indexer.ahead import read_ahead
 from octod.indexer.offer import offered
 from octod.indexer.store import Index
 
 __all__ = ["Around", "Offer", "acquaint", "offer_at"]
 
-_PATIENCE = 0.008  # seconds of work that a menu may put into what the file calls elsewhere
+_PATIENCE = 0.008  # seconds of work that a menu may put into what the file calls elsewhere, and a turn of reading ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,13 @@ def offer_at(
     return _finished(place, "keywords" if begun else "names", around, items, incomplete=True)
 
 
-def acquaint(index: Index, usages: Usages, module: str) -> None:
-    """Read ahead what a menu of a module's members takes."""
+def acquaint(index: Index, usages: Usages, module: str) -> bool:
+    """Read ahead what a menu of a module's members takes, in turns: whether there is nothing left to read."""
+    if not read_ahead(index, module, _PATIENCE):
+        return False
     if members := offered(index, module, False):
         features(members, Evidence(usage=usages.of(module)))
+    return True
 
 
 def _finished(

@@ -200,7 +200,9 @@ class OctodService:
         await self._model.warm(prompt_at(document, offset, shown), choice.mixture)
         usages = self._usages_of(workspace)
         for module in modules_of(document.text)[:_AHEAD]:
-            await self._read(workspace, acquaint, workspace.index, usages, module)
+            for _ in range(_TURNS):
+                if await self._read(workspace, acquaint, workspace.index, usages, module):
+                    break
 
     async def close(self, uri: str) -> None:
         """Nothing is kept for a document but what was told about it."""
