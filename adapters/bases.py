@@ -22,7 +22,7 @@ from typing import Any
 
 from octod.adapters.identity import BaseModel, bundled_base, file_hash
 from octod.core.errors import TrainingProblem
-from octod.core.paths import Paths, private_folder
+from octod.core.paths import Paths, private_folder, sync_folder
 
 __all__ = ["BUNDLED", "Added", "BaseCard", "Bases", "base_name", "base_of"]
 
@@ -163,9 +163,9 @@ class Bases:
                     )
                 card = replace(card, weights=model.weights_hash, tokenizer=model.tokenizer_hash, files=files)
                 _write(staged / CARD, card.to_json())
-                _sync(staged)
+                sync_folder(staged)
                 staged.rename(final)
-                _sync(self.folder)
+                sync_folder(self.folder)
                 return Added(name, final, card, shared)
         except OSError as error:
             raise TrainingProblem(
@@ -180,7 +180,7 @@ class Bases:
         with self._writing():
             away = self.folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
             folder.rename(away)
-            _sync(self.folder)
+            sync_folder(self.folder)
             shutil.rmtree(away)
 
     @contextlib.contextmanager
@@ -262,11 +262,3 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -23,7 +23,7 @@ from octod.adapters.card import CARD, Card
 from octod.adapters.identity import BaseModel, adapter_name, content_hash, valid_name
 from octod.adapters.verify import CONFIG, WEIGHTS, LoraConfig, check_folder
 from octod.core.errors import AdapterRefused, OctodError, RegistryProblem
-from octod.core.paths import Paths, private_folder
+from octod.core.paths import Paths, private_folder, sync_folder
 from octod.core.symbols import LibraryId
 from octod.core.transactions import writing
 
@@ -174,7 +174,7 @@ class Registry:
                         return self.get(final.name)
                     self._discard(final)
                 os.rename(staged, final)
-                _sync(self._folder)
+                sync_folder(self._folder)
                 try:
                     return self._insert(final)
                 except BaseException:
@@ -257,7 +257,7 @@ class Registry:
             target.write(card.to_json().encode())
             target.flush()
             os.fsync(target.fileno())
-        _sync(staged)
+        sync_folder(staged)
         return staged
 
     def _insert(self, folder: Path) -> Adapter:
@@ -301,7 +301,7 @@ class Registry:
         if not path.name.startswith(_TEMPORARY):
             away = self._folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
             os.rename(path, away)
-            _sync(self._folder)
+            sync_folder(self._folder)
             path = away
         shutil.rmtree(path)
 
@@ -337,11 +337,3 @@ def _sound(folder: Path) -> bool:
 
 def _create(path: Path) -> BinaryIO:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -194,7 +194,8 @@ def show(name: str | None, as_json: bool) -> None:
 
     settings = _settings()
     model = base_of(settings.base if name is None else name, Paths.of())
-    found, shape = examine(model.folder), examine(model.folder).shape
+    found = examine(model.folder)
+    shape = found.shape
     added = next((one for one in Bases(Paths.of()).all() if one.folder == model.folder), None)
     with progress("base show") as step:
         speed = _kept_speed(model, found, settings) or _measured(model, found, settings, step)

@@ -10,6 +10,10 @@ from octod.core.errors import TrainingProblem
 
 __all__ = ["export", "train"]
 
+_out_option = click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
+)
+
 
 @click.command()
 @click.option(
@@ -24,9 +28,7 @@ __all__ = ["export", "train"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the corpus and the checkpoint; the same folder again goes on where it stopped.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
-)
+@_out_option
 @click.option(
     "--minutes",
     default=60.0,
@@ -65,9 +67,7 @@ def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that `octod base train` works in, also while it does.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the model."
-)
+@_out_option
 def export(work: Path, out: Path) -> None:
     """Write the last checkpoint of a training as a model folder."""
     _need_torch()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from octod.core.errors import OctodError
 
-__all__ = ["Paths", "private_folder"]
+__all__ = ["Paths", "private_folder", "sync_folder"]
 
 # sockaddr_un.sun_path holds 104 bytes on macOS and 108 on Linux; the shorter one counts.
 LONGEST_SOCKET_PATH = 103
@@ -121,3 +121,12 @@ def private_folder(path: Path) -> Path:
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(0o700)
     return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files on the disk: what was renamed into it stays there when the machine stops."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
