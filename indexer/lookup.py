@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
-from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
-from octod.indexer.parse import parse_expression
+from octod.indexer.lore import ABSTRACT, DELEGATES, EXPORTS, STAND_FOR
+from octod.indexer.parents import linear, plain_name, written
 from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
     MEMBER,
@@ -28,7 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 _DEEPEST = 24  # aliases, stars and parents followed for one name
-_LONGEST_MRO = 120
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -44,8 +43,10 @@ def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     source = layer(source, qualified)
     memo = memo_of(source)
     targets, nowhere = memo.targets, memo.nowhere
-    if qualified in targets:
+    try:
         return targets[qualified]
+    except KeyError:
+        pass
     # not found with more steps left: packages of many star imports would be searched along every path
     if depth > _DEEPEST or not qualified or depth >= nowhere.get(qualified, _DEEPEST + 1):
         return None
@@ -93,7 +94,7 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     if outer_target.kind == "attribute" and outer_target.symbol is not None and outer_target.symbol.returns:
         # ``randn = _rand.randn``: a method of an object of the module
         home = outer_target.qualified.rpartition(".")[0]
-        made = find_name(source, _plain_name(outer_target.symbol.returns), home)
+        made = find_name(source, plain_name(outer_target.symbol.returns), home)
         if made is not None and made.kind == "class":
             return _resolve(source, f"{made.qualified}.{name}", depth + 1)
     return None
@@ -111,9 +112,7 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
         if canonical != qualified and (found := _resolve(source, canonical, depth + 1)) is not None:
             return found
         for star in scope.stars:
-            if star != module.qualified and not (name.startswith("_") and symbol is None):
-                if _withheld(source, star, name):
-                    continue
+            if star != module.qualified and not _withheld(source, star, name):
                 found = _resolve(source, f"{star}.{name}", depth + 1)
                 if found is not None:
                     return found
@@ -128,10 +127,12 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
 
 
 def _withheld(source: ScopeSource, module: str, name: str) -> bool:
-    """Whether ``__all__`` keeps a name of the module out of star imports."""
-    scope = source.scope(module)
+    """Whether ``__all__``, or without it an underscore, keeps a name of the module out of star imports."""
+    scope = scope_of(source, module)
+    if scope is not None and scope.exports:
+        return name not in scope.exports
     symbol = scope.symbols.get(name) if scope is not None and "__all__" in scope.symbols else None
-    return symbol is not None and not symbol.public
+    return name.startswith("_") if symbol is None else not symbol.public
 
 
 def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> Target | None:
@@ -151,9 +152,10 @@ def find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target | 
     """What the dotted ``name`` means when it is written inside the module or class ``scope_qualified``."""
     memo = memo_of(layer(source, scope_qualified)).other
     key = ("name", name, scope_qualified)
-    if key not in memo:
-        memo[key] = _find_name(source, name, scope_qualified)
-    found = memo[key]
+    try:
+        found = memo[key]
+    except KeyError:
+        found = memo[key] = _find_name(source, name, scope_qualified)
     assert found is None or isinstance(found, Target)
     return found
 
@@ -194,8 +196,9 @@ def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.exp
     source = layer(source, class_qualified)
     memo = memo_of(source).other
     key = ("bases", class_qualified)
-    known = memo.get(key)
-    if known is None:
+    try:
+        known = memo[key]
+    except KeyError:
         known = memo[key] = _bases(source, class_qualified)
     assert isinstance(known, tuple)
     return known
@@ -207,49 +210,31 @@ def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.ex
         return ()
     outer = class_qualified.rpartition(".")[0]
     found: list[tuple[str, ast.expr]] = []
-    for text in scope.bases:
-        written = parse_expression(text)
-        if written is None:
-            continue
-        node = written
-        if isinstance(node, ast.Call):  # six.with_metaclass(Meta, Base) and its like: the first makes classes and is no base
-            nodes = list(node.args[dotted(node.func).endswith("with_metaclass") :])
-        else:
-            nodes = [node]
-        for part in nodes:
-            head = part.value if isinstance(part, ast.Subscript) else part
-            name = dotted(head)
-            if not name:
-                continue
-            target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
-            target = target or find_name(source, name, outer)
-            if target is not None and target.qualified in STAND_FOR:
-                found.append((STAND_FOR[target.qualified], part))
-            elif target is not None and target.kind == "class" and target.qualified != class_qualified:
-                found.append((target.qualified, part))
-            elif target is not None and target.symbol is not None and target.symbol.returns and target.qualified not in _SKIPPED_BASES:
-                # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
-                inner = find_name(source, _plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
-                if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
-                    found.append((inner.qualified, part))
+    for name, part in written(scope.bases):
+        target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
+        target = target or find_name(source, name, outer)
+        if target is not None and target.qualified in STAND_FOR:
+            found.append((STAND_FOR[target.qualified], part))
+        elif target is not None and target.kind == "class" and target.qualified != class_qualified:
+            found.append((target.qualified, part))
+        elif target is not None and target.symbol is not None and target.symbol.returns and target.qualified not in _SKIPPED_BASES:
+            # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
+            inner = find_name(source, plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
+            if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
+                found.append((inner.qualified, part))
     return tuple(found)
-
-
-def _plain_name(text: str) -> str:
-    """The class in ``type[a.B[C]]``."""
-    text = text.removeprefix("type[").removeprefix("Type[").rstrip("]")
-    return text.partition("[")[0]
 
 
 def mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
     """The class and what it derives from in the order of attribute lookup (C3, with repair where C3 has no answer)."""
     source = layer(source, class_qualified)
     orders = memo_of(source).orders
-    known = orders.get(class_qualified)
-    if known is None:
+    try:
+        return orders[class_qualified]
+    except KeyError:
         orders[class_qualified] = (class_qualified,)  # a cycle ends here
-        known = orders[class_qualified] = _mro(source, class_qualified)
-    return known
+        orders[class_qualified] = known = _mro(source, class_qualified)
+        return known
 
 
 def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
@@ -257,24 +242,7 @@ def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
     parents = list(dict.fromkeys(parents))
     sequences = [[c for c in mro(source, p) if c != "builtins.object"] for p in parents]
     sequences.append(list(parents))
-    merged = [class_qualified]
-    while sequences := [s for s in sequences if s]:
-        for sequence in sequences:
-            head = sequence[0]
-            if not any(head in other[1:] for other in sequences):
-                break
-        else:
-            head = sequences[0][0]  # an order that Python itself would refuse
-        if head not in merged:
-            merged.append(head)
-        for sequence in sequences:
-            while head in sequence:
-                sequence.remove(head)
-        if len(merged) > _LONGEST_MRO:
-            break
-    if class_qualified != "builtins.object":
-        merged.append("builtins.object")
-    return tuple(merged)
+    return linear(class_qualified, sequences)
 
 
 def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member | None:
@@ -313,7 +281,9 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
     source = layer(source, qualified)
     memo = memo_of(source)
     key = (qualified, instance)
-    if key not in memo.members:
+    try:
+        return memo.members[key]
+    except KeyError:
         before = memo.weight
         target = resolve(source, qualified)
         found: tuple[Member, ...] = ()
@@ -322,15 +292,14 @@ def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member
         elif target is not None and target.kind == "class":
             found = _class_members(source, target.qualified)
         memo.members[key] = found
-        memo.weight += MEMBER * len(found)
+        memo.members.weight += MEMBER * len(found)
         lighten(source, before)
-    return memo.members[key]
+        return found
 
 
 def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
     found: dict[str, Member] = {}
-    seen: set[str] = set()
-    _collect(source, target.qualified, found, seen, 0)
+    _collect(source, target.qualified, found, set(), 0, None, True)
     library = target.scope.library if target.scope else _NO_LIBRARY
     for qualified in source.submodules(target.qualified):
         name = qualified.rpartition(".")[2]
@@ -341,19 +310,45 @@ def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
     return tuple(found.values())
 
 
-def _collect(source: ScopeSource, module: str, found: dict[str, Member], seen: set[str], depth: int) -> None:
+def _collect(
+    source: ScopeSource, module: str, found: dict[str, Member], seen: set[object], depth: int, wanted: frozenset[str] | None, under: bool
+) -> None:
+    """Add the names of a module: on the way through star imports those that are ``wanted`` (None: all), ``under`` those with an underscore too."""
     scope = scope_of(source, module)
-    if scope is None or module in seen or depth > _DEEPEST:
+    if scope is None or depth > _DEEPEST:
         return
-    seen.add(module)
+    if depth:
+        under = under and "__all__" in scope.symbols
+        given = _given(source, scope)
+        wanted = wanted if given is None else given if wanted is None else given & wanted
+    if (module, wanted, under) in seen or (module, None, True) in seen:
+        return
+    seen.add((module, wanted, under))
     for name, symbol in scope.symbols.items():
-        if name in found or (depth and (name.startswith("_") or not symbol.public)):
+        if name in found or (wanted is not None and name not in wanted):
+            continue
+        if depth and (not symbol.public or name == "__all__" or (name.startswith("_") and not under)):
             continue
         found[name] = _followed(source, scope, symbol)
     for star in scope.stars:
         target = resolve(source, star)
         if target is not None and target.kind == "module":
-            _collect(source, target.qualified, found, seen, depth + 1)
+            _collect(source, target.qualified, found, seen, depth + 1, wanted, under)
+
+
+def _given(source: ScopeSource, scope: Scope) -> frozenset[str] | None:
+    """The names that a star import takes from the module, None when it may be any."""
+    if scope.exports or scope.qualified not in EXPORTS:
+        return frozenset(scope.exports) or None
+    kind, also = EXPORTS[scope.qualified]
+    objects: set[str] = set()
+    for star in scope.stars:
+        inner = scope_of(source, star)
+        for name, symbol in inner.symbols.items() if inner is not None else ():
+            made = find_name(source, symbol.returns, star) if symbol.kind == "attribute" and symbol.returns else None
+            if made is not None and kind in mro(source, made.qualified):
+                objects.add(name)
+    return frozenset(objects.union(also, (n for n, s in scope.symbols.items() if s.public))) if objects else None
 
 
 def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
