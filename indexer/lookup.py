@@ -6,7 +6,8 @@ import ast
 from dataclasses import replace
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
-from octod.indexer.lore import ABSTRACT, DELEGATES, EXPORTS, STAND_FOR
+from octod.indexer.extract_exports import COMPUTED
+from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parents import linear, plain_name, written
 from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
@@ -68,6 +69,8 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     outer_scope = scope_of(source, parent) if dot else None
     symbol = outer_scope.symbols.get(name) if outer_scope is not None else None
     if outer_scope is not None and symbol is not None and symbol.kind in ("function", "property", "attribute"):
+        if symbol.kind == "attribute" and outer_scope.kind == "module" and (stood_for := _stood_for(source, symbol, qualified)):
+            return stood_for
         return Target(symbol.kind, qualified, symbol, None)
     scope = scope_of(source, qualified) if outer_scope is None or outer_scope.kind == "module" or symbol is not None else None
     if scope is not None:
@@ -98,6 +101,18 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
         if made is not None and made.kind == "class":
             return _resolve(source, f"{made.qualified}.{name}", depth + 1)
     return None
+
+
+def _stood_for(source: ScopeSource, symbol: Symbol, qualified: str) -> Target | None:
+    """The module that a variable of its package's stands for until it is loaded: ``sklearn = LazyLoader("mlflow.sklearn", ...)``."""
+    scope = scope_of(source, qualified) if symbol.returns else None
+    if scope is None or scope.kind != "module":
+        return None
+    made = find_name(source, plain_name(symbol.returns or ""), qualified.rpartition(".")[0])
+    if made is None or made.kind != "class" or made.qualified.startswith(f"{qualified}."):
+        return None
+    member = find_member(source, made.qualified, "__getattr__")
+    return Target("module", qualified, None, scope) if member is not None else None
 
 
 def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, depth: int) -> Target | None:
@@ -338,9 +353,9 @@ def _collect(
 
 def _given(source: ScopeSource, scope: Scope) -> frozenset[str] | None:
     """The names that a star import takes from the module, None when it may be any."""
-    if scope.exports or scope.qualified not in EXPORTS:
+    if scope.exports or scope.qualified not in COMPUTED:
         return frozenset(scope.exports) or None
-    kind, also = EXPORTS[scope.qualified]
+    kind, also = COMPUTED[scope.qualified]
     objects: set[str] = set()
     for star in scope.stars:
         inner = scope_of(source, star)
