@@ -5,30 +5,27 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from octod.core.symbols import LibraryId, Member, Scope, Symbol
-from octod.indexer.extract_exports import COMPUTED
+from octod.core.symbols import Member, Scope, Symbol
 from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
 from octod.indexer.parents import linear, plain_name, written
 from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
-    MEMBER,
     LayeredSource,
     ScopeSource,
     Target,
     TypeRef,
     layer,
-    lighten,
     memo_of,
     refresh,
     scope_of,
 )
 
 __all__ = [
-    "LayeredSource", "ScopeSource", "Target", "TypeRef", "bases", "dotted", "find_member", "find_name", "members", "memo_of", "mro",
-    "refresh", "resolve", "scope_of",
+    "DEEPEST", "LayeredSource", "ScopeSource", "Target", "TypeRef", "bases", "delegated", "dotted", "find_member", "find_name", "followed",
+    "memo_of", "mro", "refresh", "resolve", "scope_of",
 ]  # fmt: skip
 
-_DEEPEST = 24  # aliases, stars and parents followed for one name
+DEEPEST = 24  # aliases, stars and parents followed for one name
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -49,7 +46,7 @@ def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     except KeyError:
         pass
     # not found with more steps left: packages of many star imports would be searched along every path
-    if depth > _DEEPEST or not qualified or depth >= nowhere.get(qualified, _DEEPEST + 1):
+    if depth > DEEPEST or not qualified or depth >= nowhere.get(qualified, DEEPEST + 1):
         return None
     if depth == 0:
         targets[qualified] = None  # a cycle ends here
@@ -84,6 +81,11 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
         return Target("module", qualified, None, scope)
     if not dot:
         return Target("module", qualified, None, None) if source.submodules(qualified) else None
+    # the package itself may be hidden: ``from .simplify import simplify`` puts a function in the place of its module
+    if outer_scope is not None and outer_scope.kind == "module" and symbol is not None and symbol.kind == "alias":
+        found = _of_symbol(source, parent, symbol, depth)
+        if found is not None:
+            return found
     outer_target = _resolve(source, parent, depth + 1)
     if outer_target is None:
         return Target("module", qualified, None, None) if source.submodules(qualified) else None
@@ -266,107 +268,23 @@ def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member 
         scope = scope_of(source, owner)
         if scope is not None and (symbol := scope.symbols.get(name)) is not None:
             return Member(symbol, owner, scope.library, depth)
-    return _delegated(source, class_qualified).get(name)
+    return delegated(source, class_qualified).get(name)
 
 
-def _delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
+def delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
     """Members that a decorator copies from another class."""
     found: dict[str, Member] = {}
     for owner in mro(source, class_qualified):
         for other, names, returns in DELEGATES.get(owner, ()):
-            if not names:  # a module, all of it
-                found |= {m.symbol.name: m for m in members(source, other, False) if m.symbol.public}
+            if not names and (scope := scope_of(source, other)) is not None:  # a module, all of it
+                found |= {name: followed(source, scope, symbol) for name, symbol in scope.symbols.items() if symbol.public}
             for name in names:
                 if (member := find_member(source, other, name)) is not None:
                     found.setdefault(name, replace(member, symbol=replace(member.symbol, returns=returns)))
     return found
 
 
-# members -----------------------------------------------------------------------------------------------------------
-
-_NO_LIBRARY = LibraryId("", "", "")
-
-
-def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
-    """What can stand after the dot, own names first, without duplicates.
-
-    Of a module: its names, then those of star imports, then submodules.  Of a class, or of an ``instance`` of it:
-    attributes in resolution order.  Names that are merely imported are listed with ``public`` False.
-    """
-    source = layer(source, qualified)
-    memo = memo_of(source)
-    key = (qualified, instance)
-    try:
-        return memo.members[key]
-    except KeyError:
-        before = memo.weight
-        target = resolve(source, qualified)
-        found: tuple[Member, ...] = ()
-        if target is not None and target.kind == "module":
-            found = _module_members(source, target)
-        elif target is not None and target.kind == "class":
-            found = _class_members(source, target.qualified)
-        memo.members[key] = found
-        memo.members.weight += MEMBER * len(found)
-        lighten(source, before)
-        return found
-
-
-def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
-    found: dict[str, Member] = {}
-    _collect(source, target.qualified, found, set(), 0, None, True)
-    library = target.scope.library if target.scope else _NO_LIBRARY
-    for qualified in source.submodules(target.qualified):
-        name = qualified.rpartition(".")[2]
-        if name not in found:
-            symbol = Symbol(name, "module", target=qualified, public=not name.startswith("_"))
-            scope = scope_of(source, qualified)
-            found[name] = Member(symbol, target.qualified, scope.library if scope else library)
-    return tuple(found.values())
-
-
-def _collect(
-    source: ScopeSource, module: str, found: dict[str, Member], seen: set[object], depth: int, wanted: frozenset[str] | None, under: bool
-) -> None:
-    """Add the names of a module: on the way through star imports those that are ``wanted`` (None: all), ``under`` those with an underscore too."""
-    scope = scope_of(source, module)
-    if scope is None or depth > _DEEPEST:
-        return
-    if depth:
-        under = under and "__all__" in scope.symbols
-        given = _given(source, scope)
-        wanted = wanted if given is None else given if wanted is None else given & wanted
-    if (module, wanted, under) in seen or (module, None, True) in seen:
-        return
-    seen.add((module, wanted, under))
-    for name, symbol in scope.symbols.items():
-        if name in found or (wanted is not None and name not in wanted):
-            continue
-        if depth and (not symbol.public or name == "__all__" or (name.startswith("_") and not under)):
-            continue
-        found[name] = _followed(source, scope, symbol)
-    for star in scope.stars:
-        target = resolve(source, star)
-        if target is not None and target.kind == "module":
-            _collect(source, target.qualified, found, seen, depth + 1, wanted, under)
-
-
-def _given(source: ScopeSource, scope: Scope) -> frozenset[str] | None:
-    """The names that a star import takes from the module, None when it may be any."""
-    if scope.exports or scope.qualified not in COMPUTED:
-        return frozenset(scope.exports) or None
-    kind, also = COMPUTED[scope.qualified]
-    objects: set[str] = set()
-    for star in scope.stars:
-        inner = scope_of(source, star)
-        for name, symbol in inner.symbols.items() if inner is not None else ():
-            made = find_name(source, symbol.returns, star) if symbol.kind == "attribute" and symbol.returns else None
-            if made is not None and kind in mro(source, made.qualified):
-                objects.add(name)
-    return frozenset(objects.union(also, (n for n, s in scope.symbols.items() if s.public))) if objects else None
-
-
-def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
+def followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
     """The member as it is defined, under the name that it has here."""
     if symbol.kind != "alias":
         return Member(symbol, scope.qualified, scope.library)
@@ -387,22 +305,3 @@ def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
     if name != symbol.name:  # another name for it: keep where it leads
         return Member(replace(made, target=target.qualified), scope.qualified, library)
     return Member(made, owner, library)
-
-
-def _class_members(source: ScopeSource, qualified: str) -> tuple[Member, ...]:
-    found: dict[str, Member] = {}
-    for depth, owner in enumerate(mro(source, qualified)):
-        scope = scope_of(source, owner)
-        if scope is None:
-            continue
-        for name, symbol in scope.symbols.items():
-            if name in found:
-                continue
-            if name.startswith("__") and not name.endswith("__") and depth:
-                continue  # a name private to the base
-            if symbol.kind == "alias":
-                member = _followed(source, scope, symbol)
-                found[name] = Member(member.symbol, member.owner, member.library, depth)
-            else:
-                found[name] = Member(symbol, owner, scope.library, depth)
-    return tuple((_delegated(source, qualified) | found).values())

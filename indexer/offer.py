@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from octod.core.symbols import Member
 from octod.indexer.attributes import metaclass
-from octod.indexer.lookup import ScopeSource, find_member, members, memo_of, mro
+from octod.indexer.lookup import ScopeSource, find_member, memo_of, mro
+from octod.indexer.members import members
 
 __all__ = ["offered"]
 

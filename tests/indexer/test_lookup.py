@@ -6,7 +6,8 @@ import pytest
 from octod.core.symbols import LibraryId
 from octod.indexer.annotations import types_of
 from octod.indexer.extract import extract_module, merge_stub
-from octod.indexer.lookup import TypeRef, members, memo_of, mro, refresh, resolve
+from octod.indexer.lookup import TypeRef, memo_of, mro, refresh, resolve
+from octod.indexer.members import members
 from resolving import SOURCE, Shelf, written
 
 NAMES = {
@@ -195,3 +196,18 @@ def test_aliases_of_generics_are_what_they_stand_for() -> None:
     )
     for name in ("A[Any]", "A", "B", "B[int]"):
         assert [written(t) for t in types_of(source, name, "arr")] == ["arr.ndarray()"], name
+
+
+def test_what_a_hidden_package_re_exports_is_found() -> None:
+    """``from .simplify import simplify`` in a package hides its module ``simplify``, not what others take from there."""
+    source = Shelf(
+        {
+            "alg": "from .simplify import simplify, collect\n",
+            "alg.simplify": "from .simplify import simplify\nfrom .more import collect\n",
+            "alg.simplify.simplify": "def simplify(): ...\n",
+            "alg.simplify.more": "def collect(): ...\n",
+        }
+    )
+    found = {m.symbol.name: (m.symbol.kind, m.owner) for m in members(source, "alg", False)}
+    assert ("function", "alg.simplify.more") == found["collect"]
+    assert ("function", "alg.simplify.simplify") == found["simplify"]
