@@ -19,13 +19,11 @@ from octod.core.symbols import Member
 from octod.daemon.protocol import Document
 from octod.indexer.expected import expected_at
 from octod.indexer.lookup import TypeRef, mro
-from octod.indexer.mining import project_key
 from octod.indexer.offer import offered
 from octod.indexer.parse import Cursor, parse_at
-from octod.indexer.project import project_name
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
-from octod.indexer.usage import ReceiverUsage, usage_of
+from octod.indexer.usage import ReceiverUsage, project_key, project_name, usage_of
 
 __all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "modules_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
