@@ -36,7 +36,7 @@ _OTHER_PLATFORMS = frozenset(
 
 
 def offered(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
-    """The members of a module or class that are offered, as ``lookup.members`` orders them; remembered likewise."""
+    """The members of a module or class that are offered, as ``members.members`` orders them; remembered likewise."""
     everything = members(source, qualified, instance)
     memo = memo_of(source).other
     key = ("offered", qualified, instance)
