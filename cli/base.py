@@ -328,7 +328,7 @@ def _memory_text(found: Checkpoint) -> str:
     machine = machine_memory()
     free = "" if machine.free is None else f", {size_text(machine.free)} of it free now"
     needed = size_text(memory_needed(found.shape))
-    return f"the embedded engine needs about {needed} of memory in fp32; this machine has {size_text(machine.total)}{free}"
+    return f"the embedded engine needs about {needed} of memory; this machine has {size_text(machine.total)}{free}"
 
 
 def _verdict(speed: Speed | None, settings: Settings) -> str:
