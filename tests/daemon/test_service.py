@@ -134,6 +134,15 @@ def test_ghost_text_copies_what_the_file_did_before(session: Session) -> None:
     assert "'me', currency='USD')" == found.text
 
 
+def test_hover_tells_what_the_file_itself_defines(session: Session) -> None:
+    """The signature and docstring of its functions and classes."""
+    text = 'class Till:\n    """Takes money."""\n    def __init__(self, size=1): ...\n\ndef pay(till, much=0):\n    """Pay it."""\n\npay(Till())\n'
+    for name, signature, doc in (("pay(Till", "pay(till, much=0)", "Pay it."), ("Till())", "class Till(size=1)", "Takes money.")):
+        found = session.run(session.service.hover(session.document(text), text.index(name)))
+        assert found is not None
+        assert (signature, doc) == (found.signature, found.doc)
+
+
 def test_hover_tells_signature_library_and_version(session: Session) -> None:
     """Hovering a function names what is installed."""
 
