@@ -34,7 +34,7 @@ def test_a_session_needs_no_network(house: House) -> None:
     found = json.loads(done.stdout)
     assert ["lo"] == found["interfaces"]
     assert {"open_basket", "list_shops", "Basket", "more"} == {name for name in found["menu"] if not name.startswith("__")}
-    assert (True, "shop 1.0" in found["hover"]) == (found["model"], True)
+    assert "shop 1.0" in found["hover"]
 
 
 def _session(folder: Path) -> dict[str, object]:
@@ -44,13 +44,18 @@ def _session(folder: Path) -> dict[str, object]:
         with house.editor() as editor:
             until(lambda: house.menu(editor, _SOURCE), "menu")
             until(lambda: house.model().get("ready"), "engine")
-            menu = house.menu(editor, _SOURCE)
-            last = [n["params"] for n in editor.notifications if n["method"] == "octod/status" and "route" in n["params"]][-1]
+
+            def modelled() -> list[str]:
+                """The menu once the model had a say in it, which a busy machine may not let it have in time."""
+                menu = house.menu(editor, _SOURCE)
+                told = [n["params"] for n in editor.notifications if n["method"] == "octod/status" and "route" in n["params"]]
+                return menu if told[-1]["model"] else []
+
+            menu = until(modelled, "menu with the model")
             hover = house.ask(editor, "import shop\nshop.open_basket$0", "textDocument/hover")
             return {
                 "interfaces": [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]],
                 "menu": menu,
-                "model": last["model"],
                 "hover": hover["contents"]["value"],
             }
     finally:
