@@ -35,7 +35,7 @@ from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model, embedded
+from octod.daemon.model import Model, engine_for
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -230,16 +230,15 @@ class OctodService:
         self.notify("changed", {})
 
     async def base_changed(self) -> None:
-        """Take up the base that the settings name now; one that is none leaves the old one at work."""
+        """Take up the base and the engine that the settings name now; what cannot be had leaves the old one at work."""
         settings = await asyncio.to_thread(Settings.read, self._paths.config)
-        if self._settings.engine == "none":
-            return
-        base = await asyncio.to_thread(base_of, settings.base, self._paths)
+        base, engine = await asyncio.to_thread(_choose, self._paths, settings, self._say)
         async with self._changing:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-            await self._model.replace(embedded(base, self._paths, self._settings), base)
-            self._starting = asyncio.create_task(self._model.start())
+            await self._model.replace(engine, base)
+            self._settings = settings
+            self._starting = asyncio.create_task(self._start())
         self.notify("changed", {})
 
     async def stop(self) -> None:
@@ -256,6 +255,8 @@ class OctodService:
         """Bring up the engine, which keeps every core busy for a second, once the first menu has gone out or nobody asked for one."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._answered.wait(), _QUIET)
+        if self._settings.engine == "vllm":  # which takes a minute
+            self._jobs.start("starting the engine", self._model.follow)
         await self._model.start()
 
     # helpers -------------------------------------------------------------------------------------------------------
@@ -386,7 +387,14 @@ async def make_service(paths: Paths, settings: Settings) -> OctodService:
     gc.set_threshold(100_000, 20, 100)
     # A read of the index gives up the interpreter some hundred times; with a build beside it each would wait for 5 ms.
     sys.setswitchinterval(0.0005)
+    base, engine = await asyncio.to_thread(_choose, paths, settings, lambda text: service.notify("message", {"text": text}))
+    service = OctodService(paths, settings, engine, base)
+    return service
+
+
+def _choose(paths: Paths, settings: Settings, say: Callable[[str], None]) -> tuple[BaseModel | None, Engine | None]:
+    """The base and the engine that the settings name; hashing a large base takes seconds."""
     if settings.engine == "none":
-        return OctodService(paths, settings, None, None)
-    base = await asyncio.to_thread(base_of, settings.base, paths)  # hashing a large base takes seconds
-    return OctodService(paths, settings, embedded(base, paths, settings), base)
+        return None, None
+    base = base_of(settings.base, paths)
+    return base, engine_for(base, paths, settings, say)
