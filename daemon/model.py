@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.mixture import Mixture
 from octod.adapters.prompt import Prompt
@@ -25,7 +26,7 @@ from octod.core.settings import Settings
 from octod.core.symbols import LibraryId
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
-__all__ = ["Model", "engine_for"]
+__all__ = ["Model", "engine_of"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -46,13 +47,19 @@ class _Seen:
     adapters: tuple[Adapter, ...] = ()
 
 
-def engine_for(base: BaseModel, paths: Paths, settings: Settings, say: Say) -> Engine:
-    """The engine that the settings name over a base, not started; UsageError for settings that cannot be met."""
+def engine_of(settings: Settings, paths: Paths) -> tuple[BaseModel | None, Engine | None]:
+    """The base and the engine, not started, that the settings name; hashing a large base takes seconds.
+
+    None for none; raises OctodError for settings that cannot be met.
+    """
     from octod.daemon.engines.embedded import EmbeddedEngine
 
+    if settings.engine == "none":
+        return None, None
+    base = base_of(settings.base, paths)
     here = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
     if settings.engine != "vllm":
-        return here
+        return base, here
     from octod.daemon.engines.vllm import Remote, VllmEngine
 
     if settings.engine_url:
@@ -60,12 +67,12 @@ def engine_for(base: BaseModel, paths: Paths, settings: Settings, say: Say) -> E
 
         shared = Path(settings.engine_adapters).expanduser() if settings.engine_adapters else None
         server = Remote(settings.engine_url, settings.engine_token)
-        return FallbackEngine(VllmEngine(server, base.folder, paths, shared=shared, own=False), here, say)
+        return base, FallbackEngine(VllmEngine(server, base.folder, paths, shared=shared, own=False), here)
     from octod.daemon.engines.vllm_child import Child
     from octod.daemon.engines.vllm_machine import installed_python
 
     python = Path(settings.engine_python).expanduser() if settings.engine_python else installed_python(paths)
-    return VllmEngine(Child(python, base.folder, paths), base.folder, paths)
+    return base, VllmEngine(Child(python, base.folder, paths), base.folder, paths)
 
 
 class Model:
@@ -83,6 +90,7 @@ class Model:
         self.problem = "" if engine else _NONE
         self.registry_problem = ""
         self._failed_pid: int | None = None  # the worker that ``problem`` is about
+        self._doing = ""  # what was said last of an engine that stands in for another
         self.late = 0  # questions that the engine did not answer in time
 
     async def start(self) -> None:
@@ -214,7 +222,13 @@ class Model:
 
     def _awake(self) -> Engine | None:
         """The engine when it can answer now: an answer does not wait for one that is starting again."""
-        return self._engine if self._engine is not None and self.ready and self._engine.info.alive else None
+        if self._engine is None or not self.ready:
+            return None
+        info = self._engine.info
+        if info.doing != self._doing and info.alive:  # another engine answers than the one that is set, or it does again
+            self._say(info.doing or "The model server answers, it is used from now on")
+            self._doing = info.doing
+        return self._engine if info.alive else None
 
     async def _tried(self, asked: Awaitable[T], mixture: Mixture) -> T | None:
         try:

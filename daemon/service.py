@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from octod.adapters.accepted import Accepted
-from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
@@ -35,7 +34,7 @@ from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model, engine_for
+from octod.daemon.model import Model, engine_of
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -232,7 +231,7 @@ class OctodService:
     async def base_changed(self) -> None:
         """Take up the base and the engine that the settings name now; what cannot be had leaves the old one at work."""
         settings = await asyncio.to_thread(Settings.read, self._paths.config)
-        base, engine = await asyncio.to_thread(_choose, self._paths, settings, self._say)
+        base, engine = await asyncio.to_thread(engine_of, settings, self._paths)
         async with self._changing:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -387,14 +386,5 @@ async def make_service(paths: Paths, settings: Settings) -> OctodService:
     gc.set_threshold(100_000, 20, 100)
     # A read of the index gives up the interpreter some hundred times; with a build beside it each would wait for 5 ms.
     sys.setswitchinterval(0.0005)
-    base, engine = await asyncio.to_thread(_choose, paths, settings, lambda text: service.notify("message", {"text": text}))
-    service = OctodService(paths, settings, engine, base)
-    return service
-
-
-def _choose(paths: Paths, settings: Settings, say: Callable[[str], None]) -> tuple[BaseModel | None, Engine | None]:
-    """The base and the engine that the settings name; hashing a large base takes seconds."""
-    if settings.engine == "none":
-        return None, None
-    base = base_of(settings.base, paths)
-    return base, engine_for(base, paths, settings, say)
+    base, engine = await asyncio.to_thread(engine_of, settings, paths)
+    return OctodService(paths, settings, engine, base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from octod.core.errors import EngineProblem, OctodError
@@ -34,10 +34,10 @@ _SECONDS = 60.0
 
 
 class FallbackEngine:
-    """An Engine: ``first`` while it is alive, ``second`` meanwhile; ``say`` hears of every change."""
+    """An Engine: ``first`` while it is alive, ``second`` meanwhile; ``info.doing`` says why."""
 
-    def __init__(self, first: VllmEngine, second: Engine, say: Callable[[str], None]) -> None:
-        self._first, self._second, self._say = first, second, say
+    def __init__(self, first: VllmEngine, second: Engine) -> None:
+        self._first, self._second = first, second
         self._same = False
         self._trying: asyncio.Task[None] | None = None
         self._reason = ""
@@ -47,8 +47,8 @@ class FallbackEngine:
         """What answers now; ``doing`` says why it is not the server."""
         if self._serves():
             return self._first.info
-        why = self._reason or self._first.info.doing
-        return replace(self._second.info, kind="embedded (instead of vllm)", doing=why)
+        why = f"The embedded engine answers instead of the model server: {self._reason}" if self._reason else ""
+        return replace(self._second.info, kind="embedded", doing=why)
 
     async def start(self) -> None:
         """Ready with the embedded engine at once; the server is looked for from now on."""
@@ -74,7 +74,7 @@ class FallbackEngine:
                     await self._first.start()
                     await self._compare()
                     self._reason = ""
-                    self._say("The model server answers: it is used from now on")
+                    _logger.info("engine: the model server answers")
                     serving, pause = True, _AGAIN
                 while self._first.info.alive:
                     await asyncio.sleep(1.0)
@@ -82,8 +82,8 @@ class FallbackEngine:
             except (OctodError, OSError) as error:
                 self._same = False
                 await self._first.stop()
-                if serving or not self._reason:
-                    self._say(f"The embedded engine answers instead of the model server: {error}")
+                if str(error) != self._reason:
+                    _logger.warning("engine: the embedded one answers instead of the model server: %s", error)
                 self._reason, serving = str(error), False
             await asyncio.sleep(pause)
             pause = min(2 * pause, _AGAIN_MOST)

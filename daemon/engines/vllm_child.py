@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ _STEPS = (
     ("KV cache size", 0.9, "making room for keys and values"),
     ("Starting vLLM server", 0.95, "opening the socket"),
 )
+_ERROR = re.compile(r"\b(?:[A-Z]\w*Error|error): .+")
 Tell = Callable[[str], None]
 
 
@@ -104,10 +106,10 @@ class Child:
         await running.wait()
 
     def last_words(self) -> str:
-        """The error that it wrote last, else its last line."""
-        lines = [line for line in self._written().splitlines() if line.strip()]
-        told = [line for line in lines if "Error" in line or "error:" in line]
-        return (told or lines or ["it wrote nothing"])[-1].strip()[-300:]
+        """The error that it wrote first, which is the cause of the others; else its last line."""
+        text = self._written()
+        lines = _ERROR.findall(text) or [line for line in text.splitlines() if line.strip()][-1:]
+        return str(lines[0]).strip()[:300] if lines else "it wrote nothing"
 
     def _step(self) -> str:
         text, found = self._written(), "importing vLLM"

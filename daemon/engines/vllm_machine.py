@@ -77,7 +77,8 @@ def options(base: Path, shape: Shape, build: Build, memory: Memory) -> list[str]
     return [
         *("--model", str(base), "--served-model-name", BASE, "--tokenizer", str(base)),
         *("--max-model-len", str(context), "--max-num-seqs", str(_SEQUENCES)),
-        *("--kv-cache-memory-bytes", str(keys), "--block-size", "16", "--enable-prefix-caching"),
+        # blocks of 32 tokens are the smallest that the CPU build has; whole ones are kept between keystrokes
+        *("--kv-cache-memory-bytes", str(keys), "--block-size", "32", "--enable-prefix-caching"),
         *("--enable-lora", "--max-lora-rank", str(LARGEST_RANK), "--max-loras", str(places)),
         *("--max-cpu-loras", str(max(SLOTS, places)), "--max-logprobs", str(MOST)),
         *("--dtype", "float32" if width == 4 else "auto", "--generation-config", "vllm"),
