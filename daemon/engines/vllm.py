@@ -125,6 +125,14 @@ class VllmEngine:
             doing=self._doing,
         )
 
+    @property
+    def findings(self) -> dict[str, object]:
+        """What the server was found to do, as JSON values."""
+        if self._questions is None:
+            return {}
+        found = self._questions.findings
+        return {"model": self._questions.model, "likely_tokens": found.most, "constraints": found.constrained}
+
     async def start(self) -> None:
         """Bring the server up and examine it; EngineProblem says why it cannot be."""
         if self._keeper is not None:
