@@ -106,12 +106,29 @@ class Questions:
             for n, row in zip(ends, self._alternatives(dialect, model, prompts, call), strict=True):
                 rows[n].update(row)
             found = np.stack([_dense(row, self.size) for row in rows])
+            for n in ends:
+                self._share_out(found[n], rows[n])
             first[:] = found[0]
             return found[1:]
 
         if not any(text[1:] or (text and end != "none") for text in texts):
             branch(None)
         return score(first, branch, self.vocabulary, texts, end, bracket[0] if bracket else None, _NODES)
+
+    def _share_out(self, dense: Array, row: Row) -> None:
+        """Behind a whole name: what the likely tokens leave is shared as the unlikelier half of them is, between tokens
+        that end a name and tokens that go on with it."""
+        import numpy as np
+
+        boundary = self.vocabulary.boundary
+        tail = sorted(row.items(), key=lambda pair: pair[1])[: len(row) // 2]
+        ending = sum(math.exp(value) for token, value in tail if boundary[token])
+        going_on = sum(math.exp(value) for token, value in tail if not boundary[token])
+        known = np.zeros(len(dense), bool)
+        known[list(row)] = True
+        left = max(1.0 - float(np.exp(dense[known]).sum()), 1e-12)
+        for share, tokens in ((ending, boundary & ~known), (going_on, ~boundary & ~known)):
+            dense[tokens] = math.log(left * max(share, 1e-12) / (ending + going_on + 1e-12) / max(int(tokens.sum()), 1))
 
     def _alternatives(self, dialect: Dialect, model: str, prompts: list[list[int]], call: Call) -> list[Row]:
         """The likeliest tokens behind each of the prompts."""

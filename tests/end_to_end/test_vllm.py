@@ -39,7 +39,7 @@ CONSTRAINT = CallConstraint(
     keywords=("shape", "dtype"), required=("shape",), positional=2, positional_names=("shape", "dtype"), names=("np",)
 )
 CANDIDATES = ["zeros", "ones", "array", "arange", "linspace", "zeros_like"]
-SOURCE = "from shop import Client\n\nclient = Client('x')\nclient.$0"
+SOURCE = "import shop\n\nbasket = shop.open_basket('me')\nbasket.$0"
 START = 600.0  # seconds that vLLM may take here
 
 
@@ -114,26 +114,25 @@ def test_killed_three_times_it_comes_back_and_nothing_is_left(house: House) -> N
     settings = f'engine = "vllm"\nengine_python = "{PYTHON}"\nmenu_model_ms = 5000\nghost_ms = 5000\n'
     (house.paths.config / "config.toml").write_text(settings)
     adapter = house.publish(bundled_base(), "shop")
-    editor = house.editor()
     try:
-        assert "get" in house.menu(editor, SOURCE)  # long before vLLM is there
-        until(house.ready, "vLLM", START)
-        assert "vllm" == house.model()["engine"]
-        until(lambda: house.menu(editor, SOURCE) and adapter.name in house.model()["adapters"], "adapter", START)
-        for victim in (0, -1, 1):  # the server, the worker, the engine's process
+        with house.editor() as editor:
+            assert "add" in house.menu(editor, SOURCE)  # long before vLLM is there
+            until(house.ready, "vLLM", START)
+            assert "vllm" == house.model()["engine"]
+            until(lambda: house.menu(editor, SOURCE) and adapter.name in house.model()["adapters"], "adapter", START)
+            for victim in (0, -1, 1):  # the server, the worker, the engine's process
+                pid = house.model()["pid"]
+                house.menu(editor, SOURCE)
+                os.kill(session(pid)[victim], signal.SIGKILL)
+                assert "add" in house.menu(editor, SOURCE)
+                until(lambda: house.model()["ready"] and house.model()["pid"] != pid, "another vLLM", START)  # noqa: B023
+                until(lambda: [] == session(pid), "end of the old one", 30.0)  # noqa: B023
+                assert "add" in house.menu(editor, SOURCE)
+                assert adapter.name in house.model()["adapters"]
             pid = house.model()["pid"]
-            house.menu(editor, SOURCE)
-            os.kill(session(pid)[victim], signal.SIGKILL)
-            assert "get" in house.menu(editor, SOURCE)
-            until(lambda: house.model()["ready"] and house.model()["pid"] != pid, "another vLLM", START)  # noqa: B023
-            until(lambda: [] == session(pid), "end of the old one", 30.0)  # noqa: B023
-            assert "get" in house.menu(editor, SOURCE)
-            assert adapter.name in house.model()["adapters"]
-        pid = house.model()["pid"]
-        os.kill(house.daemon(), signal.SIGKILL)
-        began = time.monotonic()
-        until(lambda: [] == session(pid), "end of vLLM", 30.0)
-        assert time.monotonic() - began < 15.0
+            os.kill(house.daemon(), signal.SIGKILL)
+            began = time.monotonic()
+            until(lambda: [] == session(pid), "end of vLLM", 30.0)
+            assert time.monotonic() - began < 15.0
     finally:
-        editor.close()
         house.close()

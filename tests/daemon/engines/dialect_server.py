@@ -9,7 +9,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class DialectServer:
         self.broken_off = threading.Event()  # somebody hung up in the middle of an answer
         self._server: _Server | None = None
 
-    def __enter__(self) -> DialectServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
