@@ -31,6 +31,7 @@ _PROMPT = Prompt("import os\n", (), "path = os.path.")
 _NAMES = ("join", "exists", "dirname", "basename", "isfile")
 _SAME = 0.5
 _SECONDS = 60.0
+_WATCH = 0.5  # seconds between two looks at whether the server was lost
 
 
 class FallbackEngine:
@@ -47,7 +48,8 @@ class FallbackEngine:
         """What answers now; ``doing`` says why it is not the server."""
         if self._serves():
             return self._first.info
-        why = f"The embedded engine answers instead of the model server: {self._reason}" if self._reason else ""
+        reason = self._reason or (str(self._first.failed) if self._same else "")
+        why = f"The embedded engine answers instead of the model server: {reason}" if reason else ""
         return replace(self._second.info, kind="embedded", doing=why)
 
     async def start(self) -> None:
@@ -77,8 +79,8 @@ class FallbackEngine:
                     _logger.info("engine: the model server answers")
                     serving, pause = True, _AGAIN
                 while self._first.info.alive:
-                    await asyncio.sleep(1.0)
-                raise EngineProblem("the model server does not answer")
+                    await asyncio.sleep(_WATCH)
+                raise self._first.failed or EngineProblem("the model server does not answer")
             except (OctodError, OSError) as error:
                 self._same = False
                 await self._first.stop()

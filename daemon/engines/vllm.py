@@ -126,6 +126,11 @@ class VllmEngine:
         )
 
     @property
+    def failed(self) -> OctodError | None:
+        """Why it does not run, or did not the last time."""
+        return self._failed
+
+    @property
     def findings(self) -> dict[str, object]:
         """What the server was found to do, as JSON values."""
         if self._questions is None:
@@ -231,8 +236,8 @@ class VllmEngine:
                     return
                 healthy = await asyncio.to_thread(self._healthy, dialect)
                 misses = 0 if healthy else misses + 1
-                if misses and not self._own:
-                    return  # nothing is ended by looking elsewhere meanwhile
+                if misses and not self._own:  # nothing is ended by looking elsewhere meanwhile
+                    raise Lost(f"no answer from {dialect.address}", "it is asked again by itself; see `octod status`")
         finally:
             ended.cancel()
 

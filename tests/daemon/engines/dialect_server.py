@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import socket
 import socketserver
 import threading
 import time
@@ -27,13 +29,21 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     owner: DialectServer
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection: it ends with the server, as it does when a process ends."""
+        self.owner.connections.append(request)
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that was cut is no news."""
+
 
 class DialectServer:
     """``with DialectServer(folder / "s.sock", size=600) as server``; ``asked`` lists paths and bodies."""
 
-    def __init__(self, socket: Path, size: int, token: str = "") -> None:
-        self.socket, self.size, self.token = socket, size, token
-        self.address = f"unix:{socket}"
+    def __init__(self, path: Path, size: int, token: str = "") -> None:
+        self.socket, self.size, self.token = path, size, token
+        self.address = f"unix:{path}"
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.adapters: dict[str, str] = {}
         self.most = 64  # --max-logprobs
@@ -44,6 +54,7 @@ class DialectServer:
         self.ill = False  # /health says so
         self.short = 0  # answers that lack alternatives
         self.broken_off = threading.Event()  # somebody hung up in the middle of an answer
+        self.connections: list[socket.socket] = []
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
@@ -66,6 +77,10 @@ class DialectServer:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
         self.socket.unlink(missing_ok=True)
         self.adapters.clear()
 
