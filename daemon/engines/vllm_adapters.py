@@ -42,7 +42,7 @@ class Shelf:
         self._mixtures = cache / "engines" / "vllm" / "mixtures"
         self._own, self._shared = own, shared
         self._known: dict[str, AdapterFiles] = {}
-        self._loaded: OrderedDict[str, None] = OrderedDict()  # the one used last is last
+        self._loaded: OrderedDict[str, str] = OrderedDict()  # name -> the server's; the one used last is last
         self._too_wide: set[Mixture] = set()
         self._lock = threading.RLock()
 
@@ -91,10 +91,10 @@ class Shelf:
                 name = parts[0][0]
                 return self._load(name, self._known[name].folder, dialect)
             name = "mixture-" + hashlib.sha256(json.dumps(sorted(parts)).encode()).hexdigest()[:16]
-            if name in self._loaded:
-                self._loaded.move_to_end(name)
-                return name
-            return self._load(name, self._write(name, parts), dialect)
+            if name in self._loaded or self._own or self._shared is not None:
+                return self._load(name, self._mixtures / name if name in self._loaded else self._write(name, parts), dialect)
+            name = parts[0][0]  # nothing can be put there: the strongest alone
+            return self._load(name, self._known[name].folder, dialect)
 
     def _narrow(self, parts: Mixture) -> Mixture:
         """The strongest adapters whose ranks fit the server's bound together."""
@@ -128,14 +128,15 @@ class Shelf:
     def _load(self, name: str, folder: Path, dialect: Dialect) -> str:
         if name in self._loaded:
             self._loaded.move_to_end(name)
-            return name
+            return self._loaded[name]
         if not self._own and self._shared is None:
-            if name not in dialect.models(Call(_LOAD_SECONDS)):
-                raise AdapterRefused(
-                    f"{dialect.address} does not have {name}", "put it there: `octod adapters push`, or name engine_adapters"
-                )
-            self._loaded[name] = None
-            return name
+            for there in dialect.models(Call(_LOAD_SECONDS)):
+                if there == name or there.endswith(f":{name}"):  # Ray Serve puts the base's name before the adapter's
+                    self._loaded[name] = there
+                    return there
+            raise AdapterRefused(
+                f"{dialect.address} does not have {name}", "put it there: `octod adapters push`, or name engine_adapters"
+            )
         if self._shared is not None:
             folder = publish(name, folder, self._shared)
         if self._own and len(self._loaded) >= SLOTS:
@@ -145,7 +146,7 @@ class Shelf:
         except Rejected as error:
             if "already been loaded" not in error.message:
                 raise AdapterRefused(f"vLLM refuses {name}: {error.message}", "`octod adapters verify` looks at it") from error
-        self._loaded[name] = None
+        self._loaded[name] = name
         return name
 
     def _unload(self, name: str, dialect: Dialect | None) -> None:

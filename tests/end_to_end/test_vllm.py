@@ -120,7 +120,7 @@ def test_killed_three_times_it_comes_back_and_nothing_is_left(house: House) -> N
             until(house.ready, "vLLM", START)
             assert "vllm" == house.model()["engine"]
             until(lambda: house.menu(editor, SOURCE) and adapter.name in house.model()["adapters"], "adapter", START)
-            for victim in (0, -1, 1):  # the server, the worker, the engine's process
+            for victim in (0, -1, -2):  # the server, the worker, the engine's process
                 pid = house.model()["pid"]
                 house.menu(editor, SOURCE)
                 os.kill(session(pid)[victim], signal.SIGKILL)

@@ -327,6 +327,10 @@ def test_without_a_shared_folder_only_what_the_server_has_is_used(
         there = make_adapter(tmp_path / "there", 2)
         await engine.load(AdapterFiles("there", there.folder, there.rank, there.scaling))
         await engine.score(PROMPT, CANDIDATES, (("there", 1.0),), 10.0)
+        server.adapters["code:elsewhere"] = "/somewhere"  # as Ray Serve names it
+        await engine.load(AdapterFiles("elsewhere", there.folder, there.rank, there.scaling))
+        await engine.score(PROMPT, CANDIDATES, (("elsewhere", 0.6), ("there", 0.4)), 10.0)
+        assert "code:elsewhere" == server.asked[-1][1]["model"]
         assert "/v1/load_lora_adapter" not in server.paths()
 
     check(server, checkpoint, paths, body, own=False)
