@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ LARGEST_RANK = 32
 SLOTS = 32  # adapters kept in the server's memory
 MOST = 64  # of the likeliest tokens, behind a candidate: what they leave is shared among the others
 TOP = 24  # alternatives asked for with each token: as many as the embedded engine looks at
+_ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 _SEQUENCES = 64  # prompts in one step: a menu's names
 # torch, vLLM's own modules, the interpreter, three times over (2.2 GB seen with a base of 6 M parameters).
 _RUNTIME = 2_500_000_000
@@ -81,6 +83,8 @@ def options(base: Path, shape: Shape, build: Build, memory: Memory) -> list[str]
         *("--kv-cache-memory-bytes", str(keys), "--block-size", "32", "--enable-prefix-caching"),
         *("--enable-lora", "--max-lora-rank", str(LARGEST_RANK), "--max-loras", str(places)),
         *("--max-cpu-loras", str(max(SLOTS, places)), "--max-logprobs", str(MOST)),
+        # some checkpoints do not say it, and vLLM does not conclude it from their type
+        *("--hf-overrides", json.dumps({"architectures": [_ARCHITECTURES[shape.family]]})),
         *("--dtype", "float32" if width == 4 else "auto", "--generation-config", "vllm"),
         *("--enforce-eager", "--disable-uvicorn-access-log"),
     ]

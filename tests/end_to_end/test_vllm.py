@@ -6,6 +6,7 @@ Needs an environment with vLLM: ``OCTOD_TEST_VLLM`` names its interpreter (`octo
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -14,15 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from octod.adapters import mixture
-from octod.adapters.identity import bundled_base
+from octod.adapters.identity import BaseModel, bundled_base
 from octod.adapters.verify import MODULES, base_shapes
 from octod.core.errors import EngineProblem
 from octod.core.paths import Paths
 from octod.daemon.engines.embedded import EmbeddedEngine
-from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Prompt
+from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Mixture, Prompt
 from octod.daemon.engines.vllm import VllmEngine
 from octod.daemon.engines.vllm_child import Child
 
+from tests.daemon.engines.conftest import CONFIG, make_tokenizer
 from tests.end_to_end.house import House, until
 
 PYTHON = Path(os.environ.get("OCTOD_TEST_VLLM", ""))
@@ -55,9 +57,41 @@ def session(pid: int) -> list[int]:
     return sorted(found)
 
 
-def make_adapters(folder: Path, count: int) -> list[AdapterFiles]:
-    """Adapters of small random numbers for the bundled base."""
-    shapes = base_shapes(bundled_base().config())
+def make_checkpoint(folder: Path, family: str) -> Path:
+    """A tiny checkpoint of random numbers in a published family's shape."""
+    from safetensors.numpy import save_file
+
+    config = {**CONFIG, "model_type": family, "hidden_size": 64, "head_dim": 32, "tie_word_embeddings": family == "qwen3"}
+    source, made = np.random.default_rng(3), {}
+
+    def draw(name: str, *shape: int, around: float = 0.0) -> None:
+        made[f"{name}.weight" if not name.endswith("bias") else name] = source.normal(around, 0.1, shape).astype(np.float32)
+
+    draw("model.embed_tokens", 600, 64)
+    draw("model.norm", 64, around=1.0)
+    if family != "qwen3":
+        draw("lm_head", 600, 64)
+    shapes = base_shapes(config)
+    for layer in range(shapes["layers"][0]):
+        prefix = f"model.layers.{layer}"
+        for module in MODULES:
+            part = "self_attn" if module[0] in "qkvo" else "mlp"
+            draw(f"{prefix}.{part}.{module}", *shapes[module])
+            if family == "qwen2" and module[0] in "qkv":
+                draw(f"{prefix}.{part}.{module}.bias", shapes[module][0])
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            draw(f"{prefix}.{norm}", 64, around=1.0)
+        for norm in ("q_norm", "k_norm") if family == "qwen3" else ():
+            draw(f"{prefix}.self_attn.{norm}", 32, around=1.0)
+    make_tokenizer(folder)
+    save_file(made, str(folder / "model.safetensors"))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def make_adapters(base: BaseModel, folder: Path, count: int) -> list[AdapterFiles]:
+    """Adapters of small random numbers for a base, on the seven linears."""
+    shapes = base_shapes(base.config())
     made = []
     for number in range(count):
         random, factors = np.random.default_rng(number), {}
@@ -74,37 +108,45 @@ def make_adapters(folder: Path, count: int) -> list[AdapterFiles]:
     return made
 
 
+async def compare(base: BaseModel, paths: Paths, adapters: list[AdapterFiles], mixtures: list[Mixture]) -> int:
+    """Ask both engines the same with each mixture; the number of the vLLM process, which is gone."""
+    here, there = EmbeddedEngine(base.folder, paths), VllmEngine(Child(PYTHON, base.folder, paths), base.folder, paths)
+    await here.start()
+    try:
+        await there.start()
+        pid = there.info.pid
+        assert pid is not None and len(session(pid)) > 1
+        for adapter in adapters:
+            await here.load(adapter)
+            await there.load(adapter)
+        for one in mixtures:
+            expected, actual = [await e.score(PROMPT, CANDIDATES, one, 60.0, "call") for e in (here, there)]
+            np.testing.assert_allclose(actual, expected, atol=2e-3)
+            expected, actual = [await e.score(PROMPT, CANDIDATES, one, 60.0) for e in (here, there)]
+            np.testing.assert_allclose(actual, expected, atol=0.5)  # ends of names are known by their likeliest tokens
+            wanted, made = [await e.generate(CALL, CONSTRAINT, one, 60.0) for e in (here, there)]
+            assert (wanted.text, wanted.finished) == (made.text, made.finished)
+        with pytest.raises(EngineProblem, match="deadline"):
+            await there.score(PROMPT, CANDIDATES, (), 0.001)
+        return pid
+    finally:
+        await there.stop()
+        await here.stop()
+
+
 def test_forty_adapters_say_what_they_say_in_the_embedded_engine(tmp_path: Path) -> None:
     """More adapters than have room: scores and arguments of some, of a mixture and of the base are the embedded engine's."""
-    paths, base = Paths.of({"OCTOD_HOME": str(tmp_path / "o")}), bundled_base().folder
-    adapters = make_adapters(tmp_path, 40)
+    paths, base = Paths.of({"OCTOD_HOME": str(tmp_path / "o")}), bundled_base()
+    mixtures: list[Mixture] = [(), *(((f"adapter-{n}", 1.0),) for n in (0, 7, 39)), (("adapter-1", 0.5), ("adapter-2", 0.5))]
+    pid = asyncio.run(compare(base, paths, make_adapters(base, tmp_path, 40), mixtures))
+    assert [] == session(pid)
 
-    async def run() -> int:
-        here, there = EmbeddedEngine(base, paths), VllmEngine(Child(PYTHON, base, paths), base, paths)
-        await here.start()
-        try:
-            await there.start()
-            pid = there.info.pid
-            assert pid is not None and len(session(pid)) > 1
-            for adapter in adapters:
-                await here.load(adapter)
-                await there.load(adapter)
-            mixtures = [(), *(((f"adapter-{n}", 1.0),) for n in (0, 7, 39)), (("adapter-1", 0.5), ("adapter-2", 0.5))]
-            for one in mixtures:
-                expected, actual = [await e.score(PROMPT, CANDIDATES, one, 60.0, "call") for e in (here, there)]
-                np.testing.assert_allclose(actual, expected, atol=2e-3)
-                expected, actual = [await e.score(PROMPT, CANDIDATES, one, 60.0) for e in (here, there)]
-                np.testing.assert_allclose(actual, expected, atol=0.5)  # ends of names are known by their likeliest tokens
-                wanted, made = [await e.generate(CALL, CONSTRAINT, one, 60.0) for e in (here, there)]
-                assert (wanted.text, wanted.finished) == (made.text, made.finished)
-            with pytest.raises(EngineProblem, match="deadline"):
-                await there.score(PROMPT, CANDIDATES, (), 0.001)
-            return pid
-        finally:
-            await there.stop()
-            await here.stop()
 
-    pid = asyncio.run(run())
+@pytest.mark.parametrize("family", ["qwen2", "qwen3"])
+def test_other_families_say_the_same_in_both_engines(family: str, tmp_path: Path) -> None:
+    """Biases, norms on queries and keys, tied and untied heads, with an adapter on the seven linears and without."""
+    paths, base = Paths.of({"OCTOD_HOME": str(tmp_path / "o")}), BaseModel.of(make_checkpoint(tmp_path / "base", family))
+    pid = asyncio.run(compare(base, paths, make_adapters(base, tmp_path, 1), [(), (("adapter-0", 1.0),)]))
     assert [] == session(pid)
 
 
