@@ -164,7 +164,7 @@ class VllmEngine:
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
         self._ready.clear()
-        self._doing = ""
+        self._doing, self._opened = "", False
 
     async def _keep(self) -> None:
         """One life of the server after another, until stopped or until the very first one fails."""
@@ -214,7 +214,7 @@ class VllmEngine:
     def _open(self, dialect: Dialect) -> None:
         """Examine the server, and prove that adapters work on it."""
         self._shelf.emptied()
-        questions = Questions.of(self._base, dialect)
+        questions = Questions.of(self._base, dialect, own=self._own)
         if not questions.findings.constrained:
             _logger.warning("engine: %s does not keep to constraints; octod's own reading does", dialect.address)
         if self._proves:

@@ -36,15 +36,14 @@ class Findings:
         return min(self.most, TOP)
 
 
-def examine(dialect: Dialect, model: str, tokenizer: Tokenizer) -> Findings:
-    """Ask a server for all that is needed of it; EngineProblem names what it does not do."""
+def examine(dialect: Dialect, model: str, tokenizer: Tokenizer, *, own: bool) -> Findings:
+    """Ask a server for all that is needed of it, which is more of our ``own``; EngineProblem names what it does not do."""
     from octod.adapters.prompt import encode_text
 
     call = Call(_SECONDS)
     tokens = encode_text(tokenizer, _PROMPT)
     most = _alternatives(dialect, model, tokens, call)
-    row = dialect.after(model, [tokens], tokens, call)[0]
-    if not set(tokens) <= set(row):
+    if own and not set(tokens) <= set(dialect.after(model, [tokens], tokens, call)[0]):
         raise EngineProblem(
             f"{dialect.address} does not give the probabilities of the tokens that it is asked for",
             "octod needs `logprob_token_ids`: update the server",
@@ -63,10 +62,10 @@ def prove_adapters(dialect: Dialect, model: str, folder: Path, tokens: list[int]
                 f"{dialect.address} takes no adapters: {error.message}", "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
             ) from error
     try:
-        before, after = (dialect.after(one, [tokens], tokens, call)[0] for one in (model, name))
+        before, after = (dialect.likeliest(one, [tokens], 5, call)[0] for one in (model, name))
     except Rejected as error:
         raise EngineProblem(f"{dialect.address} cannot use adapters: {error.message}") from error
-    if max(abs(before[token] - after[token]) for token in tokens) < 1e-3:
+    if all(abs(value - after.get(token, 0.0)) < 1e-3 for token, value in before.items()):
         raise EngineProblem(f"adapters have no effect in {dialect.address}", "is its base another model?")
     if own:
         dialect.unload(name, call)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,12 +99,14 @@ class Child:
 
     async def down(self) -> None:
         """End it and all of its children."""
-        running, self._guard, self.pid = self._guard, None, None
+        running, self._guard, group, self.pid = self._guard, None, self.pid, None
         if running is None:
             return
         if running.stdin is not None:
             running.stdin.close()
-        await running.wait()
+        if await running.wait() < 0 and group is not None:  # the guard itself was killed, and ended nobody
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def last_words(self) -> str:
         """The error that it wrote first, which is the cause of the others; else its last line."""

@@ -1,6 +1,8 @@
 """What the vLLM engine asks: scores without free generation, and arguments from drafts.
 
-One request asks, behind every beginning of a candidate, for the probabilities of the tokens that go on. Arguments are
+One request asks, behind every beginning of a candidate, for the probabilities of the tokens that go on. vLLM 0.32 leaves
+out the likeliest tokens of every request that shares a step with such a one, so it is asked only of a server of our
+own, and while no draft is being written; else the likeliest tokens have to do. Arguments are
 written by the model as a draft, token by token with the likeliest alternatives, and read by the same code as the
 embedded engine's (generate.py); where that chooses another token, the draft is given up and a new one goes on from
 there. vLLM's own grammars are not used for it: they change the probabilities that they are told by, so a token that the
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Questions"]
 
 _NODES = 128  # places in one request for scores
-_AGAIN = 3  # drafts that lack alternatives, because another's request took them away
+_AGAIN = 4  # drafts that lack alternatives, because another's request took them away
 _MOST_SECONDS = 60.0
 
 
@@ -48,10 +50,12 @@ class Questions:
     base_hash: str
     model: str
     findings: Findings
+    own: bool
+    drafts: set[object]  # those under way
 
     @classmethod
-    def of(cls, base: Path, dialect: Dialect) -> Questions:
-        """Read the base's tokenizer and examine the server; EngineProblem says what is missing."""
+    def of(cls, base: Path, dialect: Dialect, *, own: bool) -> Questions:
+        """Read the base's tokenizer and examine the server, which is ours alone or not; EngineProblem says what is missing."""
         from octod.adapters.identity import BaseModel
         from octod.adapters.prompt import load_tokenizer
         from octod.daemon.engines.generate import Vocabulary
@@ -64,9 +68,9 @@ class Questions:
             raise EngineProblem(f"{base}/tokenizer.json: {error}", "copy the base model again") from error
         vocabulary = Vocabulary.of(tokenizer, shape.vocabulary)
         model = _base_of(dialect)
-        findings = examine(dialect, model, tokenizer)
+        findings = examine(dialect, model, tokenizer, own=own)
         base_hash = BaseModel.of(base).weights_hash
-        return cls(tokenizer, vocabulary, shape.vocabulary, shape.context, base_hash, model, findings)
+        return cls(tokenizer, vocabulary, shape.vocabulary, shape.context, base_hash, model, findings, own, set())
 
     def tokens(self, prompt: Prompt) -> list[int]:
         """The prompt's tokens, with room for an answer."""
@@ -97,11 +101,12 @@ class Questions:
                 for token, parent in zip(trie.tokens, trie.parents, strict=True):
                     places.append([*places[parent + 1], token])
             inner, ends = _kinds(trie, texts, end)
+            if not self.own or self.drafts:
+                inner, ends = [], sorted({*inner, *ends})
             rows: list[Row] = [{} for _ in places]
             prompts = [places[n][-room:] for n in inner]
-            for n, row in zip(inner, dialect.after(model, prompts, asked, call), strict=True):
+            for n, row in zip(inner, dialect.after(model, prompts, asked, call) if inner else (), strict=True):
                 rows[n].update(row)
-            # Not in the same request: whose tokens are chosen gets no alternatives, nor do others in its batch.
             prompts = [places[n][-room:] for n in ends]
             for n, row in zip(ends, self._alternatives(dialect, model, prompts, call), strict=True):
                 rows[n].update(row)
@@ -147,6 +152,7 @@ class Questions:
         from octod.daemon.engines.generate import generate
 
         draft = _Draft(dialect, model, self.tokens(prompt), self.findings.top, call)
+        self.drafts.add(draft)
         try:
             return generate(
                 lambda made: _dense(draft.after(made), self.size),
@@ -160,6 +166,7 @@ class Questions:
                 raise
             return Generated("", -math.inf, -math.inf, 0, False)
         finally:
+            self.drafts.discard(draft)
             draft.close()
 
 
@@ -201,7 +208,7 @@ class _Draft:
                 self._next = place
             found = next(self._stream, None)
             if found is None or len(found[1]) < self._top:
-                # vLLM 0.32: in one batch with a request for chosen tokens, alternatives are left out.
+                # in one step with a request for chosen tokens
                 self.close()
                 continue
             self._rows[place] = found[1]

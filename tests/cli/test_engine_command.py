@@ -84,9 +84,9 @@ def test_a_server_is_examined_before_it_is_used(call: Call, tmp_path: Path) -> N
         assert 0 == call("engine", "use", server.address).exit_code
         assert server.address == Settings.read(Paths.of().config).engine_url
         assert 0 == call("engine", "use", "embedded").exit_code
-        server.chosen = False
+        server.most = 1
         refused = call("engine", "use", server.address)
-        assert (1, True) == (refused.exit_code, "probabilities" in refused.stderr)
+        assert (1, True) == (refused.exit_code, "likely tokens" in refused.stderr)
     assert ("embedded", "") == (Settings.read(Paths.of().config).engine, Settings.read(Paths.of().config).engine_url)
 
 

@@ -130,7 +130,7 @@ def test_answers_without_alternatives_are_asked_for_again(server: DialectServer,
         made = await engine.generate(CALL, CONSTRAINT, (), 10.0)
         server.short = 1
         assert expected == await engine.score(PROMPT, CANDIDATES, (), 10.0)
-        server.short = 1
+        server.short = 2
         assert made == await engine.generate(CALL, CONSTRAINT, (), 10.0)
         assert 0 == server.short
         server.short = 1000
@@ -238,6 +238,27 @@ def test_a_server_that_will_not_do_is_found_at_the_start(
         assert not engine.info.alive
 
     asyncio.run(run())
+
+
+def test_a_shared_server_is_asked_only_for_likely_tokens(server: DialectServer, checkpoint: Path, paths: Paths) -> None:
+    """What would take away the alternatives of others' requests is not asked; scores come from one request."""
+
+    async def ours(engine: VllmEngine) -> None:
+        scores.append(await engine.score(PROMPT, CANDIDATES, (), 10.0))
+
+    scores: list[list[float]] = []
+    check(server, checkpoint, paths, ours)
+    server.asked.clear()
+    server.chosen = False
+
+    async def shared(engine: VllmEngine) -> None:
+        server.asked.append(("", {}))
+        await ours(engine)
+
+    check(server, checkpoint, paths, shared, own=False)
+    assert [] == [body for _, body in server.asked if "logprob_token_ids" in body]
+    assert ["", "/v1/completions"] == server.paths()[-2:]
+    assert np.isfinite(scores[1]).all() and len(CANDIDATES) == len(scores[1])
 
 
 def test_a_server_with_vllms_own_bound_of_alternatives_will_do(server: DialectServer, checkpoint: Path, paths: Paths) -> None:
