@@ -167,9 +167,11 @@ def publish(name: str, folder: Path, shared: Path) -> Path:
     if not place.is_dir():
         made = shared / f".{name}.{os.getpid()}"
         shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(mode=0o755)
+        made.mkdir()
         for file in ("adapter_config.json", "adapter_model.safetensors"):
             shutil.copyfile(folder / file, made / file)
+            (made / file).chmod(0o644)  # the server's user reads them, whatever the umask
+        made.chmod(0o755)
         try:
             made.rename(place)
         except OSError:
