@@ -133,7 +133,10 @@ class Dialect:
         answer = self._complete(
             model, list(tokens), call, max_tokens=16, structured_outputs={"choice": list(choices)}
         )
-        return str(answer["choices"][0]["text"])
+        try:
+            return str(answer["choices"][0]["text"])
+        except (LookupError, TypeError) as error:
+            raise EngineProblem(f"{self.address} answers in another dialect: {error!r}") from error
 
     def draft(
         self, model: str, tokens: Sequence[int], most: int, count: int, call: Call

@@ -23,7 +23,7 @@ from octod.daemon.engines.protocol import (
     Mixture,
     Prompt,
 )
-from octod.daemon.engines.vllm_adapters import Shelf
+from octod.daemon.engines.vllm_adapters import Shelf, publish
 from octod.daemon.engines.vllm_canary import adapter_canary, prove_adapters
 from octod.daemon.engines.vllm_questions import Questions
 
@@ -106,7 +106,7 @@ class VllmEngine:
         self._doing = ""
         self._opened = False
         self._warming: Call | None = None
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vllm")
+        self._pool = _threads()
 
     # -- life
 
@@ -165,6 +165,8 @@ class VllmEngine:
                 await keeper
         self._ready.clear()
         self._doing, self._opened = "", False
+        self._pool.shutdown(wait=False)
+        self._pool = _threads()
 
     async def _keep(self) -> None:
         """One life of the server after another, until stopped or until the very first one fails."""
@@ -176,8 +178,8 @@ class VllmEngine:
                 self._failed = EngineProblem("vLLM ended", "it is restarted by itself; `octod logs` shows why")
             except OctodError as error:
                 self._failed = error
-            except OSError as error:
-                self._failed = EngineProblem(f"vLLM cannot run: {error}", "see `octod logs`")
+            except (OSError, ValueError, LookupError, TypeError) as error:  # the last three: answers of another form
+                self._failed = EngineProblem(f"vLLM cannot run: {type(error).__name__}: {error}", "see `octod logs`")
             _logger.warning("engine: %s", self._failed)
             if not self._opened:
                 return
@@ -218,7 +220,9 @@ class VllmEngine:
         if not questions.findings.constrained:
             _logger.warning("engine: %s does not keep to constraints; octod's own reading does", dialect.address)
         if self._proves:
-            canary = adapter_canary(self._base, self._shared or private_folder(self._paths.cache / "engines" / "vllm"))
+            canary = adapter_canary(self._base, private_folder(self._paths.cache / "engines" / "vllm"))
+            if self._shared is not None:
+                canary = publish(canary.name, canary, self._shared)
             prove_adapters(dialect, questions.model, canary, list(range(10, 40)), own=self._own)
         self._questions, self._late = questions, 0
 
@@ -350,3 +354,8 @@ class VllmEngine:
                 running.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._late = 0
         return found
+
+
+def _threads() -> ThreadPoolExecutor:
+    """Threads for questions; there is none until one is asked."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="vllm")

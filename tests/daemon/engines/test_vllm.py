@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -324,11 +325,13 @@ def test_a_token_is_sent_and_a_shared_folder_filled(checkpoint: Path, tmp_path: 
     """A team's server: its key, and adapters where it finds them; they stay there when they are dropped."""
     shared = tmp_path / "shared"
     shared.mkdir()
+    mode = stat.S_IMODE(shared.stat().st_mode)
     adapter = make_adapter(tmp_path / "one", 1)
 
     async def body(engine: VllmEngine) -> None:
         await engine.load(adapter)
         assert str(shared / "one") == server.adapters["one"]
+        assert mode == stat.S_IMODE(shared.stat().st_mode)
         await engine.drop("one")
         assert "one" in server.adapters
 
