@@ -186,12 +186,14 @@ def _version() -> str:
 def _examined(url: str, token: str, shared: str) -> dict[str, Any]:
     """What a server does, asked as the daemon asks it; EngineProblem says what it does not do."""
     import asyncio
+    import logging
     import time
 
     from octod.adapters.bases import base_of
     from octod.daemon.engines.protocol import CallConstraint, Prompt
     from octod.daemon.engines.vllm import Remote, VllmEngine
 
+    logging.getLogger("octod").addHandler(logging.NullHandler())  # what is wrong is told as an error
     base = base_of(_settings().base, Paths.of())
     folder = Path(shared).expanduser() if shared else None
 
