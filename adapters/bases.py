@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -138,7 +137,7 @@ class Bases:
             raise TrainingProblem(f"{name!r} cannot be a base's name", "name it with --name: a-z, 0-9, '.', '_', '-'")
         try:
             with self._writing():
-                staged = self.folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+                staged = self.folder / f"{_TEMPORARY}{os.getpid()}-{os.urandom(4).hex()}"
                 staged.mkdir(mode=0o700)
                 shared = ""
                 for number, file in enumerate(weights):
@@ -178,7 +177,7 @@ class Bases:
         if not _NAME.fullmatch(name) or not folder.is_dir():
             raise TrainingProblem(f"no base is called {name!r}", "`octod base list` shows those that were added")
         with self._writing():
-            away = self.folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+            away = self.folder / f"{_TEMPORARY}{os.getpid()}-{os.urandom(4).hex()}"
             folder.rename(away)
             sync_folder(self.folder)
             shutil.rmtree(away)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octod.adapters.verify import CONFIG, WEIGHTS, LoraConfig, read_config, tensors
 from octod.core.errors import AdapterRefused
 
 if TYPE_CHECKING:
     import numpy as np
+    from octod.adapters.verify import LoraConfig
 
 __all__ = ["Factors", "Mixture", "load", "stack", "write"]
 
@@ -32,6 +32,7 @@ _PREFIX = "base_model.model."
 def load(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Read an adapter's matrices as float32, its scaling multiplied into B. The folder was checked before."""
     import numpy as np
+    from octod.adapters.verify import WEIGHTS, read_config, tensors
 
     config = read_config(folder)
     halves: dict[str, dict[str, np.ndarray]] = {}
@@ -70,6 +71,7 @@ def write(factors: Factors, folder: Path, *, base_name: str = "", rank: int | No
     within ``--max-lora-rank``. ValueError when ``rank`` is too small.
     """
     import numpy as np
+    from octod.adapters.verify import CONFIG, WEIGHTS, LoraConfig
 
     widest = max((a.shape[0] for a, _ in factors.values()), default=0)
     rank = widest if rank is None else rank

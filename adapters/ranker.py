@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
@@ -19,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from octod.adapters.returning import Returning, words_of
+from octod.core.cache import Cache
 from octod.core.symbols import Member
 from octod.indexer.expected import Expected
 from octod.indexer.usage import ReceiverUsage
@@ -92,11 +93,11 @@ T = TypeVar("T")
 
 
 def by_identity(most: int) -> Callable[[Callable[[Sequence[Member]], T]], Callable[[Sequence[Member]], T]]:
-    """Remember a function's results for the last ``most`` member lists, told apart by identity: hashing hundreds of
-    members takes longer than what is remembered.  Only tuples are remembered, since nobody changes them."""
+    """Remember a function's results for the lists used last, ``most`` members in all, told apart by identity: hashing hundreds
+    of members takes longer than what is remembered.  Only tuples are remembered, since nobody changes them."""
 
     def decorate(function: Callable[[Sequence[Member]], T]) -> Callable[[Sequence[Member]], T]:
-        known: OrderedDict[int, tuple[Sequence[Member], T]] = OrderedDict()
+        known: Cache[int, tuple[Sequence[Member], T]] = Cache(most)
 
         @wraps(function)
         def remembered(members: Sequence[Member]) -> T:
@@ -105,9 +106,7 @@ def by_identity(most: int) -> Callable[[Callable[[Sequence[Member]], T]], Callab
                 return found[1]
             made = function(members)
             if isinstance(members, tuple):
-                known[id(members)] = members, made  # holding the tuple keeps its id its own
-                if len(known) > most:
-                    known.popitem(last=False)
+                known.put(id(members), (members, made), len(members))  # holding the tuple keeps its id its own
             return made
 
         return remembered
@@ -165,7 +164,7 @@ class _Fixed:
     returning: Returning
 
 
-@by_identity(64)
+@by_identity(6_000)  # of 1 kB each, symbols included
 def _fixed(members: Sequence[Member]) -> _Fixed:
     table = np.zeros((len(members), len(FEATURES)))
     deepest = max((m.depth for m in members), default=0) or 1

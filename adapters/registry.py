@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -19,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from octod.adapters.card import CARD, Card
 from octod.adapters.identity import BaseModel, adapter_name, content_hash, valid_name
-from octod.adapters.verify import CONFIG, WEIGHTS, LoraConfig, check_folder
 from octod.core.errors import AdapterRefused, OctodError, RegistryProblem
 from octod.core.paths import Paths, private_folder, sync_folder
 from octod.core.symbols import LibraryId
 from octod.core.transactions import writing
 
 if TYPE_CHECKING:
+    from octod.adapters.card import Card
+    from octod.adapters.verify import LoraConfig
     from sqlite_utils import Database
 
 __all__ = ["Adapter", "Registry"]
@@ -75,16 +74,14 @@ class Adapter:
 class Registry:
     """The adapters of one user. Processes may open it at the same time; those that write take turns."""
 
-    def __init__(self, database: Database, folder: Path, lock: Path) -> None:
-        self._database = database
+    def __init__(self, connection: sqlite3.Connection, folder: Path, lock: Path) -> None:
+        self._connection = connection
         self._folder = folder
         self._lock = lock
 
     @classmethod
     def open(cls, paths: Paths) -> Registry:
         """Open or create the registry; RegistryProblem with what to do when that fails."""
-        from sqlite_utils import Database
-
         path = paths.registry
         try:
             private_folder(path.parent)
@@ -101,7 +98,8 @@ class Registry:
         try:
             for pragma in ("busy_timeout=10000", "foreign_keys=ON", "trusted_schema=OFF", "synchronous=FULL"):
                 connection.execute(f"PRAGMA {pragma}")
-            registry = cls(Database(connection), folder, lock)
+            connection.row_factory = sqlite3.Row
+            registry = cls(connection, folder, lock)
             registry._migrate()
         except (OSError, sqlite3.Error) as error:
             connection.close()
@@ -116,7 +114,7 @@ class Registry:
 
     def close(self) -> None:
         """Give the database back."""
-        self._database.conn.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +125,7 @@ class Registry:
     def adapters(self) -> tuple[Adapter, ...]:
         """Every published adapter, the newest first; a row without its folder is half removed and not listed."""
         query = "SELECT * FROM adapters ORDER BY created DESC, name"
-        found = (self._adapter(row) for row in self._database.query(query))
+        found = (self._adapter(row) for row in self._connection.execute(query))
         return tuple(adapter for adapter in found if adapter.folder.is_dir())
 
     def get(self, name: str) -> Adapter:
@@ -149,10 +147,14 @@ class Registry:
 
     def card(self, name: str) -> Card:
         """The card of an adapter; AdapterRefused when it is damaged."""
+        from octod.adapters.card import Card
+
         return Card.read(self.get(name).folder)
 
     def verify(self, name: str, base: BaseModel | None = None) -> LoraConfig:
         """Check an adapter's files against the registry, and against ``base``; AdapterRefused with the reason."""
+        from octod.adapters.verify import check_folder
+
         adapter = self.get(valid_name(name))
         return check_folder(adapter.folder, base=base, expected_hash=adapter.content_hash)
 
@@ -162,6 +164,8 @@ class Registry:
         The same content again gives the adapter that is there. AdapterRefused when the files are no adapter,
         RegistryProblem when they cannot be written.
         """
+        from octod.adapters.verify import check_folder
+
         check_folder(folder, carded=False)
         try:
             with self._writing():
@@ -169,7 +173,7 @@ class Registry:
                 digest = content_hash(staged.iterdir())
                 final = self._folder / adapter_name(card.library, digest)
                 if final.is_symlink() or final.exists():
-                    if self._row(final.name) is not None and _sound(final):
+                    if self._listed(final.name) and _sound(final):
                         shutil.rmtree(staged)
                         return self.get(final.name)
                     self._discard(final)
@@ -221,8 +225,15 @@ class Registry:
                     removed.append(name)
         return sorted(set(removed))
 
+    @property
+    def _database(self) -> Database:
+        """For whoever writes: importing it takes longer than a first menu, which reads alone."""
+        from sqlite_utils import Database
+
+        return Database(self._connection)
+
     def _migrate(self) -> None:
-        connection = self._database.conn
+        connection = self._connection
         if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
             raise sqlite3.OperationalError("this file system cannot hold a write-ahead log")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -246,7 +257,10 @@ class Registry:
             os.close(handle)
 
     def _stage(self, folder: Path, card: Card) -> Path:
-        staged = self._folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+        from octod.adapters.card import CARD
+        from octod.adapters.verify import CONFIG, WEIGHTS
+
+        staged = self._folder / f"{_TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
         staged.mkdir(mode=0o700)
         for name in (WEIGHTS, CONFIG):
             with (folder / name).open("rb") as source, _create(staged / name) as target:
@@ -261,6 +275,9 @@ class Registry:
         return staged
 
     def _insert(self, folder: Path) -> Adapter:
+        from octod.adapters.card import Card
+        from octod.adapters.verify import check_folder
+
         card = Card.read(folder)
         config = check_folder(folder)
         row = {
@@ -286,12 +303,11 @@ class Registry:
         self._write("DELETE FROM adapters WHERE name = :name", {"name": name})
 
     def _write(self, statement: str, values: dict[str, object]) -> None:
-        with writing(self._database.conn) as connection:
-            connection.execute(statement, values)
+        with writing(self._connection):
+            self._database.execute(statement, values)
 
-    def _row(self, name: str) -> dict[str, object] | None:
-        rows = self._database.query("SELECT * FROM adapters WHERE name = ?", [name])
-        return next(iter(rows), None)
+    def _listed(self, name: str) -> bool:
+        return any(self._database.query("SELECT 1 FROM adapters WHERE name = ?", [name]))
 
     def _discard(self, path: Path) -> None:
         """Rename away first, so a half-deleted folder is never taken for an adapter."""
@@ -299,7 +315,7 @@ class Registry:
             path.unlink(missing_ok=True)
             return
         if not path.name.startswith(_TEMPORARY):
-            away = self._folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+            away = self._folder / f"{_TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
             os.rename(path, away)
             sync_folder(self._folder)
             path = away
@@ -309,7 +325,7 @@ class Registry:
         for entry in self._folder.glob(f"{_TEMPORARY}{os.getpid()}-*"):
             shutil.rmtree(entry, ignore_errors=True)
 
-    def _adapter(self, row: dict[str, object]) -> Adapter:
+    def _adapter(self, row: sqlite3.Row | dict[str, object]) -> Adapter:
         rank, alpha = row["rank"], row["alpha"]
         assert isinstance(rank, int) and isinstance(alpha, float)
         name = valid_name(str(row["name"]))
@@ -328,6 +344,8 @@ class Registry:
 
 
 def _sound(folder: Path) -> bool:
+    from octod.adapters.verify import check_folder
+
     try:
         check_folder(folder)
     except AdapterRefused:

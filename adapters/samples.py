@@ -37,9 +37,10 @@ class Tools:
     @classmethod
     def standard(cls) -> Tools:
         """The indexer's own."""
-        from octod.indexer import lookup, scope
+        from octod.indexer import scope
+        from octod.indexer.members import members
 
-        return cls(scope.call_sites, lookup.members)
+        return cls(scope.call_sites, members)
 
 
 @dataclass(frozen=True, slots=True)

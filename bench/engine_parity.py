@@ -5,7 +5,8 @@
 Each site is asked as the daemon asks: the likeliest rows of the menu are scored, and the arguments of the author's member
 are generated under its signature's constraint, each by both engines, without a hurry. With adapters in the registry
 (OCTOD_HOME) the sites of their libraries are asked with them. Where the engines differ, the difference between the two
-best members' scores, or the least probability on the way, says whether numerics are why.
+best members' scores, or the least probability on the way, says whether numerics are why; ``--bits 32`` has the embedded engine
+compute as exactly as vLLM does, where it otherwise rounds a large base's matrices to int8.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fit_ranker import Site, document_of, read_sites
-from octod.adapters.identity import bundled_base
+from octod.adapters.identity import BaseModel, bundled_base
 from octod.adapters.mixture import Mixture
 from octod.adapters.ranker import Ranker, features
 from octod.adapters.registry import Registry
 from octod.core.paths import Paths
 from octod.daemon import ghost, menu
 from octod.daemon.context import Usages, evidence_at, place_at, prompt_at
-from octod.daemon.engines.embedded import EmbeddedEngine
-from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Engine, Prompt
+from octod.daemon.engines.decoder import Decoder
+from octod.daemon.engines.graph import cached_graph
+from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Generated, Prompt
 from octod.daemon.engines.vllm import VllmEngine
 from octod.daemon.engines.vllm_child import Child
+from octod.daemon.engines.worker import _Job, _Worker
 from octod.daemon.protocol import Document
 from octod.indexer.scope import callees_at
 from octod.indexer.store import Index
@@ -46,6 +50,32 @@ class Question:
     names: tuple[str, ...]
     call: Prompt | None
     constraint: CallConstraint | None
+
+
+class Here:
+    """The embedded engine's own code in this process, with the base's matrices in so many bits (0: as it is served)."""
+
+    def __init__(self, base: Path, paths: Paths, bits: int) -> None:
+        self._worker = _Worker()
+        self._worker.open(base, paths.cache, 1)
+        if bits:
+            path, shape = cached_graph(BaseModel.of(base), paths.cache, bits)
+            self._worker.decoder = Decoder(path, shape, 1)
+
+    async def load(self, adapter: AdapterFiles) -> None:
+        """Make an adapter usable."""
+        assert self._worker.decoder is not None
+        self._worker.decoder.load(adapter.name, adapter.folder)
+
+    async def score(
+        self, prompt: Prompt, candidates: Sequence[str], mixture: Mixture, deadline: float, end: Ending = "boundary"
+    ) -> list[float]:
+        """As the worker does."""
+        return self._worker.score(_Job({}, time.monotonic() + deadline), prompt, list(candidates), mixture, end)
+
+    async def generate(self, prompt: Prompt, constraint: CallConstraint, mixture: Mixture, deadline: float) -> Generated:
+        """As the worker does."""
+        return self._worker.generate(_Job({}, time.monotonic() + deadline), prompt, constraint, mixture)
 
 
 def questions(sites: list[Site], index: Index, adapters: dict[str, str]) -> list[Question]:
@@ -78,7 +108,7 @@ def questions(sites: list[Site], index: Index, adapters: dict[str, str]) -> list
     return found
 
 
-async def compare(asked: list[Question], engines: tuple[Engine, Engine]) -> dict[str, object]:
+async def compare(asked: list[Question], engines: tuple[Here, VllmEngine]) -> dict[str, object]:
     """The shares of the sites where both say the same, and what the others look like."""
     members = calls = same_members = same_calls = 0
     apart: list[float] = []
@@ -134,11 +164,10 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
                 files.append(AdapterFiles(adapter.name, adapter.folder, adapter.rank, adapter.scaling))
     with Index.open(options.index) as index:
         asked = questions(read_sites(options.sites, options.limit), index, adapters)
-    here, there = EmbeddedEngine(base, paths, threads=1), VllmEngine(Child(options.python, base, paths), base, paths)
+    here, there = Here(base, paths, options.bits), VllmEngine(Child(options.python, base, paths), base, paths)
     began = time.perf_counter()
     await there.start()
     started = time.perf_counter() - began
-    await here.start()
     try:
         for one in files:
             await here.load(one)
@@ -146,7 +175,6 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
         found = await compare(asked, (here, there))
     finally:
         await there.stop()
-        await here.stop()
     return {"seconds_to_ready": round(started, 1), "with_adapter": sum(bool(q.mixture) for q in asked), **found}
 
 
@@ -157,6 +185,7 @@ def main() -> int:
     parser.add_argument("--index", type=Path, required=True, help="the index of their environment, only read")
     parser.add_argument("--python", type=Path, required=True, help="the interpreter of an environment that has vLLM")
     parser.add_argument("--limit", type=int, default=500)
+    parser.add_argument("--bits", type=int, default=0, choices=(0, 8, 32), help="of the embedded engine's matrices")
     print(json.dumps(asyncio.run(measure(parser.parse_args())), indent=1))
     return 0
 

@@ -4,8 +4,8 @@
 
 The index exists already (`octod index ENV`).  Printed are, in milliseconds, the least, the middle and the most of: ``answering``
 (until the language server answers ``initialize``), ``first menu`` (a file opened and asked about right after that, both processes
-still starting), ``next menu`` (the same question again) and ``new daemon`` (another daemon was started under the running language
-server, and nothing was asked of it before).
+still starting), ``next menu`` (the same question again), ``new daemon`` (another daemon was started under the running language
+server, and nothing was asked of it before) and ``daemon alone`` (asked over its own socket, from the start of its process on).
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ import time
 from pathlib import Path
 
 import lsp_eval
+from octod.core.paths import Paths
+from octod.daemon import lifecycle
+from octod.daemon.client import connect
+from octod.daemon.protocol import Document
 
 
 def once(options: argparse.Namespace, root: Path) -> dict[str, float]:
@@ -48,6 +52,23 @@ def once(options: argparse.Namespace, root: Path) -> dict[str, float]:
     took["new daemon"] = menu(3)
     server.end()
     subprocess.run([command[0], "stop"], capture_output=True, check=False)
+    took["daemon alone"] = alone(options, root)
+    return took
+
+
+def alone(options: argparse.Namespace, root: Path) -> float:
+    """Milliseconds from the start of a daemon's process until it has answered its first question."""
+    paths = Paths.of()
+    text = f"import {options.library}\n{options.library}."
+    document = Document("file:///first.py", 1, text, str(root / "first.py"), options.python, str(root))
+    began = time.perf_counter()
+    lifecycle.start(paths)
+    with connect(paths, deadline=10) as daemon:
+        menu = daemon.request("menu", {"document": document.to_json(text=True), "offset": len(text)}, 10)
+    took = (time.perf_counter() - began) * 1e3
+    lifecycle.stop(paths)
+    if not menu["items"]:
+        raise SystemExit(f"no menu of {options.library}: is {options.python} indexed? run: octod index")
     return took
 
 

@@ -23,6 +23,7 @@ __all__ = ["base", "base_in_use"]
 
 # Of Settings.ghost_ms, what generating may take (daemon/service.py), and the tokens of a short argument list.
 _GHOST_SHARE, _FEW_TOKENS = 0.7, 8
+_MENU = 40  # milliseconds that a menu can spare for a model
 
 
 @click.group()
@@ -327,14 +328,14 @@ def _memory_text(found: Checkpoint) -> str:
     machine = machine_memory()
     free = "" if machine.free is None else f", {size_text(machine.free)} of it free now"
     needed = size_text(memory_needed(found.shape))
-    return f"the embedded engine needs about {needed} of memory in fp32; this machine has {size_text(machine.total)}{free}"
+    return f"the embedded engine needs about {needed} of memory; this machine has {size_text(machine.total)}{free}"
 
 
 def _verdict(speed: Speed | None, settings: Settings) -> str:
     """Whether answers come in time, with the figures."""
     if speed is None:
         return "not measured: there is not enough free memory to load it now"
-    menus = speed.menu <= settings.menu_model_ms
+    menus = speed.menu <= (settings.menu_model_ms or _MENU)
     ghost = settings.ghost_ms * _GHOST_SHARE >= _FEW_TOKENS * speed.token
     figures = f"a token takes {speed.token:.1f} ms, a menu {speed.menu:.1f} ms, a prompt {speed.prompt:.0f} ms ({speed.threads} threads)"
     match menus, ghost:
@@ -346,7 +347,8 @@ def _verdict(speed: Speed | None, settings: Settings) -> str:
             told = "in time for ghost text; menus will come from the index alone"
         case _:
             told = "too slow here: menus will come from the index alone, ghost text from what was written before"
-    return f"{told}: {figures}"
+    asked = "" if settings.menu_model_ms else f"; menus ask it once menu_model_ms is set, {_MENU} for instance"
+    return f"{told}: {figures}{asked}"
 
 
 def _count(parameters: int) -> str:

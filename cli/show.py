@@ -33,18 +33,19 @@ def show(name: str, env: str | None, as_json: bool) -> None:
     """
     from octod.indexer import lookup
     from octod.indexer.documentation import doc_of_target, documented
+    from octod.indexer.members import members
 
     with fresh_index(env) as index:
         target = lookup.resolve(index, name)
         if target is None:
             raise _unknown(index, name)
-        members = (
-            lookup.members(index, target.qualified, target.kind == "class")
+        listed = (
+            members(index, target.qualified, target.kind == "class")
             if target.kind in ("module", "class")
             else ()
         )
         scope = target.scope or _scope_around(index, target.qualified)
-        shown = [documented(index, member) for member in members if member.symbol.public]
+        shown = [documented(index, member) for member in listed if member.symbol.public]
         facts = _facts(name, target, scope, doc_of_target(index, target))
     if as_json:
         show_json({**facts, "members": [_member(member) for member in shown]})
@@ -56,11 +57,11 @@ def _unknown(index: Index, name: str) -> NotInstalled:
     """The error for a name that the index lacks, with the nearest names it has."""
     from difflib import get_close_matches
 
-    from octod.indexer import lookup
+    from octod.indexer.members import members
     from octod.indexer.search import search
 
     above, _, last = name.rpartition(".")
-    names = {member.symbol.name for member in lookup.members(index, above, True)} if above else ()
+    names = {member.symbol.name for member in members(index, above, True)} if above else ()
     near = [f"{above}.{found}" for found in get_close_matches(last, names, n=3)]
     near = near or [hit.qualified for hit in search(index, last, 3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "`octod search WORD` finds names"
@@ -100,13 +101,17 @@ def signature(symbol: Symbol | None) -> str:
     """``name(parameters) -> returns``, ``name: type``, or the name alone."""
     if symbol is None:
         return ""
+    from octod.indexer.reading import told
+
     if symbol.parameters is None:
-        return f"{symbol.name}: {symbol.returns}" if symbol.returns else symbol.name
+        return f"{symbol.name}: {returns}" if (returns := told(symbol.returns)) else symbol.name
     return signature_text(symbol.name, symbol.parameters, symbol.returns)
 
 
 def signature_text(name: str, parameters: Sequence[Parameter], returns: str | None) -> str:
     """A signature in Python's notation, with the markers ``/`` and ``*``; long ones on several lines."""
+    from octod.indexer.reading import told
+
     parts: list[str] = []
     before = ""
     for parameter in parameters:
@@ -122,7 +127,7 @@ def signature_text(name: str, parameters: Sequence[Parameter], returns: str | No
         before = parameter.kind
     if before == "positional":
         parts.append("/")
-    end = f") -> {returns}" if returns else ")"
+    end = f") -> {shown}" if (shown := told(returns)) else ")"
     line = f"{name}({', '.join(parts)}{end}"
     if len(line) <= WIDEST or not parts:
         return line
@@ -162,7 +167,7 @@ def _print(facts: dict[str, Any], members: Sequence[Member]) -> None:
 def _short(symbol: Symbol) -> str:
     """A signature for a row of a table: names and defaults, no annotations."""
     if symbol.parameters is None:
-        return symbol.returns or ""
+        return signature(symbol).partition(": ")[2]
     bare = [replace(parameter, annotation=None) for parameter in symbol.parameters]
     line = " ".join(signature_text("", bare, None).split()).replace("( ", "(").replace(", )", ")")
     return line if len(line) <= LONGEST_SUMMARY else line[: LONGEST_SUMMARY - 4].rstrip() + "...)"

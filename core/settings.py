@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -34,7 +33,8 @@ class Settings:
     ``engine_adapters`` the folder that this machine and that server both see, where adapters are put for it
     ``base``            another base model: the name of one that ``octod base add`` added, or a folder; empty means
                         the bundled one
-    ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer
+    ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer; 0, the
+                        default, does not ask it: the bundled base orders no better what the index has ranked
     ``ghost_ms``        how long ghost text may take before it stays silent, in milliseconds
     ``learn``           whether what you accept from menus orders later ones (default true); kept on this machine,
                         shown by ``octod learned``
@@ -49,7 +49,7 @@ class Settings:
     engine_token: str = ""
     engine_adapters: str = ""
     base: str = ""
-    menu_model_ms: int = 40
+    menu_model_ms: int = 0
     ghost_ms: int = 300
     ghost_threshold: float = 0.2
     learn: bool = True
@@ -62,10 +62,13 @@ class Settings:
         """
         path = folder / "config.toml"
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                import tomllib
+
+                data = tomllib.load(file)
         except FileNotFoundError:
             return cls()
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor TOML
             raise UsageError(f"{path} cannot be read: {error}", "mend or remove it") from error
         known = {f.name: f for f in fields(cls)}
         for key, value in data.items():
@@ -87,6 +90,8 @@ def change_setting(folder: Path, key: str, value: str) -> None:
 
     Raises UsageError when the file cannot be read or cannot be changed line by line.
     """
+    import tomllib
+
     Settings.read(folder)
     path = private_folder(folder) / "config.toml"
     path = path.resolve()  # people keep such files as links into a repository of their own

@@ -78,6 +78,7 @@ class Scope:
     stars: tuple[str, ...] = ()  # absolute modules of ``from x import *`` that could not be expanded in place
     dynamic: bool = False  # has a module-level __getattr__ or a class-level one: unknown is not invalid
     deprecated: str | None = None
+    exports: tuple[str, ...] = ()  # with ``stars``: all names in ``__all__``; empty where not every one is known
 
 
 @dataclass(frozen=True, slots=True)

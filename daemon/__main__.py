@@ -6,10 +6,13 @@ writing to the log; without, it stays in the foreground.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from octod.core.errors import OctodError
@@ -18,6 +21,8 @@ from octod.core.paths import Paths
 from octod.daemon.lifecycle import Hold, hold, redirect_output, rotate
 
 if TYPE_CHECKING:
+    from octod.adapters.identity import BaseModel
+    from octod.core.settings import Settings
     from octod.daemon.protocol import Service
 
 __all__ = ["main"]
@@ -25,18 +30,51 @@ __all__ = ["main"]
 Make = Callable[[Paths], "Awaitable[Service]"]
 
 _ROTATE_EVERY = 60.0  # seconds
+_BLAS = "OPENBLAS_NUM_THREADS"
 
 
 async def _real_service(paths: Paths) -> Service:
     """The service with index, adapters and engine; imported in a thread, so that the server answers meanwhile."""
     import asyncio
-    from importlib import import_module
 
     from octod.core.settings import Settings
 
-    module = await asyncio.to_thread(import_module, "octod.daemon.service")
-    service: Service = await module.make_service(paths, Settings.read(paths.config))
+    settings = Settings.read(paths.config)
+    gc.disable()  # what is imported stays, and the service has it left out
+    try:
+        # Hashing the base's weights lets go of the interpreter: it costs the first menu nothing beside the imports.
+        base, module = await asyncio.gather(asyncio.to_thread(_base, paths, settings), asyncio.to_thread(_imported))
+        service: Service = module.make_service(paths, settings, base)
+    finally:
+        gc.enable()
     return service
+
+
+def _base(paths: Paths, settings: Settings) -> BaseModel | None:
+    """The base that the settings name, None for an index alone."""
+    if settings.engine == "none":
+        return None
+    from octod.adapters.bases import base_of
+
+    return base_of(settings.base, paths)
+
+
+def _imported() -> ModuleType:
+    """The module of the service, and the counts that every menu wants."""
+    # numpy's OpenBLAS asks when it is loaded, and has its threads spin; a menu's few hundred rows need none of them.
+    before = os.environ.get(_BLAS)
+    os.environ[_BLAS] = "1"
+    try:
+        module = import_module("octod.daemon.service")
+    finally:
+        if before is None:
+            del os.environ[_BLAS]  # the engine's process may have threads
+        else:
+            os.environ[_BLAS] = before
+    from octod.adapters.priors import Priors
+
+    Priors.shipped()  # an editor's language server takes longer to start: read before it asks
+    return module
 
 
 def main(arguments: list[str] | None = None, *, make: Make = _real_service, mine: str | None = None) -> int:

@@ -22,7 +22,8 @@ from octod.indexer.environment import Environment, distributions
 from octod.indexer.extract import LARGEST_FILE
 from octod.indexer.hints import removal_notes
 from octod.indexer.history import History
-from octod.indexer.lookup import members, mro, resolve
+from octod.indexer.lookup import mro, resolve
+from octod.indexer.members import members
 from octod.indexer.scope import callees_at
 from octod.indexer.store import Index
 from octod.indexer.successor import accepted, keyword_successor, successor

@@ -15,7 +15,7 @@ from octod.indexer.parse import Cursor
 from octod.indexer.store import Index
 from octod.indexer.visible import visible_at
 
-__all__ = ["bare_items", "names_something_new"]
+__all__ = ["bare_items", "names_something_new", "worth"]
 
 _MOST_IMPORTS = 50  # entries with an import, each of which carries its edit
 _MOST_OF_ONE = 4  # modules that offer the same name
@@ -96,14 +96,14 @@ def _imports(
             one = Importable("" if name != alias else name, module if name != alias else parent, "module", 0)
             found.append((12.0 if alias == typed else 9.0 - len(alias) + len(typed), one, alias if name != alias else ""))
     for one in unimported.beginning(typed):
-        if one.name not in known and one.module != place.module and one.name != typed.rstrip("_") + "_":
-            found.append((_worth(one, typed, imported), one, ""))
+        if one.name not in known and (not one.module or one.module != place.module) and one.name != typed.rstrip("_") + "_":
+            found.append((worth(one, typed, imported), one, ""))
     found.sort(key=lambda entry: (-entry[0], entry[1].name, entry[1].module))
     group = _grouping(index)
     head = imports_before(text, place.cursor.offset, group)
     items: list[MenuItem] = []
     of_one: dict[str, int] = {}
-    for worth, one, alias in found:
+    for score, one, alias in found:
         name = alias or one.name
         of_one[name] = of_one.get(name, 0) + 1
         if of_one[name] > _MOST_OF_ONE:
@@ -117,7 +117,7 @@ def _imports(
                 one.kind,
                 f"{module}.{member}" if member else module,
                 library=libraries[0].distribution if libraries else "",
-                score=worth,
+                score=score,
                 imports=statement(module, member, alias),
                 edit=head.edit(module, member, alias),
             )
@@ -127,12 +127,12 @@ def _imports(
     return items
 
 
-def _worth(one: Importable, typed: str, imported: Collection[str]) -> float:
+def worth(one: Importable, typed: str, imported: Collection[str]) -> float:
     """How likely it is meant: used often, of a library that the file imports already, not deep inside."""
     top = (one.module or one.name).partition(".")[0]
-    worth = math.log1p(one.uses) - 0.7 * one.module.count(".") + 2.5 * (top in imported)
-    worth += 4.0 * (one.name == typed) + 0.5 * one.name.startswith(typed) - 0.05 * (len(one.name) - len(typed))
-    return worth - (one.kind == "attribute") - 3.0 * (one.kind == "module" and bool(one.module))
+    value = math.log1p(one.uses) - 0.7 * one.module.count(".") + 2.5 * (top in imported)
+    value += 4.0 * (one.name == typed) + 2.0 * one.name.startswith(typed) - 0.05 * (len(one.name) - len(typed))
+    return value - (one.kind == "attribute") - 3.0 * (one.kind == "module" and bool(one.module))
 
 
 def _grouping(index: Index) -> Callable[[str], int]:

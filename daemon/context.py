@@ -19,13 +19,11 @@ from octod.core.symbols import Member
 from octod.daemon.protocol import Document
 from octod.indexer.expected import expected_at
 from octod.indexer.lookup import TypeRef, mro
-from octod.indexer.mining import project_key
 from octod.indexer.offer import offered
 from octod.indexer.parse import Cursor, parse_at
-from octod.indexer.project import project_name
 from octod.indexer.scope import Receiver, features_at, history_at, module_of, receiver_at, usage_key
 from octod.indexer.store import Index
-from octod.indexer.usage import ReceiverUsage, usage_of
+from octod.indexer.usage import ReceiverUsage, project_key, project_name, usage_of
 
 __all__ = ["Place", "Usages", "counts_at", "evidence_at", "imports_of", "modules_of", "place_at", "prompt_at", "signature_line", "words_around"]
 
@@ -33,7 +31,7 @@ _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([
 _MOST_BASES = 6
 _MOST_TYPES = 4
 _MOST_MERGED = 32
-_MOST_USAGE = 12_000_000  # bytes of counts kept decoded; a well-known receiver takes 0.3 MB
+_MOST_USAGE = 9_000_000  # bytes of counts kept decoded; a well-known receiver takes 0.3 MB
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _AROUND, _MOST_AROUND = 2_000, 60  # characters and names before the cursor whose words count as being around
 _AFTER = 400  # characters of following text; the prompt reads 32 tokens of it

@@ -8,16 +8,18 @@ from octod.adapters.signatures import render_parameters
 from octod.core.answers import Hover, SignatureHelp
 from octod.core.symbols import LibraryId, Parameter, Scope, Symbol
 from octod.daemon.context import Place
-from octod.daemon.keywords import called_at, described
+from octod.daemon.keywords import called_at, defined_at, described
 from octod.indexer.docstrings import parameter_docs
 from octod.indexer.documentation import doc_of_member, doc_of_target
 from octod.indexer.lookup import Target, find_member, resolve
 from octod.indexer.overloads import signatures
+from octod.indexer.reading import told
 from octod.indexer.scope import types_at
 from octod.indexer.store import Index
 
 __all__ = ["describe", "hover_at", "signature_at", "word_end"]
 
+_NOBODY = LibraryId("", "", "")
 _WORD = re.compile(r"\w*")
 _DOTTED = re.compile(r"[\w.]+")
 _PARAMETER = re.compile(r"([\w.]+)\((\w+)\)")
@@ -54,6 +56,8 @@ def hover_at(index: Index, place: Place) -> Hover | None:
         target = resolve(index, one.qualified)
         if target is not None and (found := _hover(index, target, start, cursor.offset)) is not None:
             return found
+    for called in defined_at(index, place, name):
+        return _of(called.name, called, _NOBODY, start, cursor.offset)
     return None
 
 
@@ -142,8 +146,8 @@ def _of(qualified: str, symbol: Symbol, library: LibraryId, start: int, end: int
         line = f"{'class ' if symbol.kind == 'class' else ''}{name}({render_parameters(symbol.parameters)})"
     else:
         line = f"class {name}" if symbol.kind == "class" else name
-    if symbol.returns and symbol.kind != "class":
-        line += f" -> {symbol.returns}" if symbol.parameters is not None else f": {symbol.returns}"
+    if (returns := told(symbol.returns)) and symbol.kind != "class":
+        line += f" -> {returns}" if symbol.parameters is not None else f": {returns}"
     return Hover(
         qualified, symbol.kind, line, symbol.doc or doc,
         library.distribution, library.version, start, end, symbol.deprecated,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octod.indexer.environment import Environment
-from octod.indexer.watch import Change
+
+if TYPE_CHECKING:
+    from octod.indexer.watch import Change
 
 __all__ = ["activated", "concerns", "is_project", "named", "project_of", "short"]
 

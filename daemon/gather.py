@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from octod.core.errors import IndexProblem
@@ -20,11 +21,15 @@ from octod.indexer.usage import usage_of
 
 __all__ = ["FORMAT", "gather", "stamps", "write"]
 
-FORMAT = 2
+FORMAT = 3
 _DEEPEST = 2  # dots of a module's name: sqlalchemy.ext.asyncio; of those in large libraries packages and what is called into
 _FEW = 200  # modules of a library that are all read, however deep
 _MOST = 120_000  # names; 60 bytes each keep the table under the 10 MB that it may take in memory
 _MOST_OF_ONE = 6_000  # names of one import name: generated clients of web services have more
+_OFTEN = 3  # imports that make a path one that is offered
+_MOST_TAKEN = 1_500  # names of other libraries whose imports are counted for one import name
+_EACH = 4  # uses that an import stands for: who imports a name writes it more than once
+_OWN = 20  # what an import in the user's own project counts, beside one in a library
 _MOST_PATHS = 2  # different things of one name that one library offers
 _PASSED = frozenset(
     ["tests", "test", "testing", "conftest", "setup", "vendor", "vendored", "idlelib", "lib2to3", "encodings", "antigravity", "this", "nt", "ntpath", "posix", "posixpath", "genericpath", "sre_compile", "sre_constants", "sre_parse"]
@@ -41,11 +46,18 @@ def stamps(imports: Mapping[str, tuple[LibraryId, ...]]) -> dict[str, str]:
 
 
 def gather(index: Index, top: str) -> list[str]:
-    """The lines of one import name: ``lower case<TAB>name<TAB>module<TAB>kind<TAB>uses``; the module of a top-level one is empty."""
+    """The lines of one import name: ``lower case<TAB>name<TAB>module<TAB>kind<TAB>calls<TAB>uses``; the module of a top-level one is empty.
+
+    Those that begin with a tab say how many of its modules import a name of another library: in the place of the name that, in
+    the place of the module this import name.
+    """
+    weight = _OWN if any(i.distribution.startswith("project:") for i in index.import_names().get(top, ())) else 1
+    taken_from: Counter[str] = Counter()
     found: dict[str, list[tuple[str, str, str, int]]] = {}  # name -> (module, what it leads to, kind, uses)
     for scope, uses, calls in _modules(index, top):
         parent, _, last = scope.qualified.rpartition(".")
         found.setdefault(last, []).append((parent, scope.qualified, "module", calls))
+        taken_from.update({t for s in scope.symbols.values() if (t := _from_elsewhere(s, top))})
         for name, symbol in scope.symbols.items():
             if symbol.public and not name.startswith("_"):
                 kind, target = _followed(index, scope, symbol)
@@ -61,8 +73,38 @@ def gather(index: Index, top: str) -> list[str]:
                 continue
             shown = count if taken else total
             taken.add(target)
-            rows.append((-shown, module.count("."), f"{name.lower()}\t{name}\t{module}\t{kind}\t{shown}"))
-    return [line for _, _, line in sorted(rows)[:_MOST_OF_ONE]]
+            rows.append((-shown, module.count("."), f"{name.lower()}\t{name}\t{module}\t{kind}\t{shown}\t{shown}"))
+    taken_lines = [f"\t{name}\t{top}\timport\t{n * weight}\t0" for name, n in taken_from.most_common(_MOST_TAKEN)]
+    return taken_lines + [line for _, _, line in sorted(rows)[:_MOST_OF_ONE]]
+
+
+def _from_elsewhere(symbol: Symbol, top: str) -> str:
+    """What a module imports from another library; empty for a name that it does not import from one."""
+    target = symbol.target or ""
+    return target if symbol.kind == "alias" and target.partition(".")[0] not in (top, "__future__", "") else ""
+
+
+def _counted(index_path: Path, lines: Iterable[str]) -> list[str]:
+    """The lines with their uses: the calls of a name, and the modules that import it by the path of its line.
+
+    A path that is imported often and has no line (a star hands it on) gets one.
+    """
+    split = [line.split("\t") for line in lines]
+    taken: Counter[str] = Counter()
+    for _, name, _, kind, count, _ in split:
+        if kind == "import":
+            taken[name] += int(count)
+    paths = {f"{line[2]}.{line[1]}".lstrip(".") for line in split if line[0]}
+    with Index.open_snapshot(index_path) as index:
+        for path in (p for p, count in taken.items() if count >= _OFTEN and p not in paths and "._" not in f".{p}"):
+            target = resolve(index, path)
+            module, _, name = path.rpartition(".")
+            if target is not None and module and target.kind in ("class", "function", "attribute"):
+                split.append([name.lower(), name, module, target.kind, "0", "0"])
+    return [
+        "\t".join((*line[:5], str(int(line[4]) + _EACH * taken[f"{line[2]}.{line[1]}".lstrip(".")]))) if line[0] else "\t".join(line)
+        for line in split
+    ]
 
 
 def write(index_path: Path, path: Path) -> None:
@@ -74,8 +116,9 @@ def write(index_path: Path, path: Path) -> None:
         for top in now:
             if known.get(top) != now[top]:
                 kept += gather(index, top)
+    kept = _counted(index_path, kept)
     if len(kept) > _MOST:
-        kept = sorted(kept, key=lambda line: (-int(line.rpartition("\t")[2]), line.count(".")))[:_MOST]
+        kept = sorted(kept, key=lambda line: (line[0] != "\t", -int(line.rpartition("\t")[2]), line.count(".")))[:_MOST]
     head = json.dumps({"format": FORMAT, "stamps": now}, ensure_ascii=True)
     body = "\n".join(sorted(kept, key=lambda line: line.encode("utf-8", "replace")))
     fresh = path.with_name(f"{path.name}.{os.getpid()}")

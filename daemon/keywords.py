@@ -21,7 +21,7 @@ from octod.indexer.parse import EnclosingCall, parse_expression
 from octod.indexer.reading import Reading
 from octod.indexer.scope import callees_at, types_at, usage_key, view_of
 
-__all__ = ["KIND", "Called", "at_argument", "called_at", "described", "keyword_items"]
+__all__ = ["KIND", "Called", "at_argument", "called_at", "defined_at", "described", "keyword_items"]
 
 KIND = "keyword-argument"
 _LONGEST = 60  # characters shown of an annotation and default
@@ -46,14 +46,20 @@ def called_at(source: ScopeSource, place: Place) -> list[Called]:
     if cursor.call is None:
         return []
     found: list[Called] = []
-    view = view_of(source, cursor.tree, place.module, place.package)
-    for one in types_at(source, cursor, cursor.call.function, place.module, place.package):
-        if not one.instance and view.owns(one.qualified) and (symbol := _own(view, one)) is not None:
-            found.append(Called(symbol, "", _NOBODY))
+    for symbol in defined_at(source, place, cursor.call.function):
+        found.append(Called(symbol, "", _NOBODY))
     for target in callees_at(source, cursor, place.module, place.package):
         if (called := _of_target(source, target)) is not None:
             found.append(called)
     return found
+
+
+def defined_at(source: ScopeSource, place: Place, expression: str) -> Iterator[Symbol]:
+    """The functions and classes of the file itself that an expression at the cursor may mean."""
+    view = view_of(source, place.cursor.tree, place.module, place.package)
+    for one in types_at(source, place.cursor, expression, place.module, place.package):
+        if not one.instance and view.owns(one.qualified) and (symbol := _own(view, one)) is not None:
+            yield symbol
 
 
 def described(source: ScopeSource, qualified: str) -> Called | None:

@@ -23,7 +23,7 @@ __all__ = ["Learning"]
 
 log = logging.getLogger("octod.daemon")
 
-_MOST_DOCUMENTS = 64
+_MOST_DOCUMENTS = 16
 _NAME = re.compile(r"[^\W\d]\w*")
 
 

@@ -30,7 +30,7 @@ __all__ = ["COMMAND", "Hold", "Started", "hold", "redirect_output", "rotate", "r
 COMMAND = (sys.executable, "-E", "-P", "-m", "octod.daemon")
 
 _LOG_SIZE, _LOGS = 5_000_000, 3
-_POLL = 0.02  # seconds between two looks
+_POLL = 0.005  # seconds between two looks
 _BACKLOG = 128
 
 

@@ -75,14 +75,14 @@ def items_of_jedi(found: tuple[Completion, ...], counts: dict[str, int]) -> tupl
     )
 
 
-@by_identity(32)
+@by_identity(4_000)
 def _demoted(members: Sequence[Member]) -> tuple[Matrix, Matrix]:
     """What private members and deprecated ones lose; more than scores are apart."""
     names = [m.symbol.name.startswith("_") for m in members]
     return np.array(names) * 1e6, np.array([m.symbol.deprecated is not None for m in members]) * 1e3
 
 
-@by_identity(32)
+@by_identity(4_000)
 def _shown(members: Sequence[Member]) -> list[tuple[str, str, str, str, str, bool]]:
     """The fields of each member's menu entry up to the score."""
     return [

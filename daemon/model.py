@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.mixture import Mixture
 from octod.adapters.prompt import Prompt
@@ -26,7 +25,7 @@ from octod.core.settings import Settings
 from octod.core.symbols import LibraryId
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
-__all__ = ["Model", "engine_of"]
+__all__ = ["Model", "engine_for"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -47,19 +46,15 @@ class _Seen:
     adapters: tuple[Adapter, ...] = ()
 
 
-def engine_of(settings: Settings, paths: Paths) -> tuple[BaseModel | None, Engine | None]:
-    """The base and the engine, not started, that the settings name; hashing a large base takes seconds.
-
-    None for none; raises OctodError for settings that cannot be met.
-    """
+def engine_for(settings: Settings, base: BaseModel | None, paths: Paths) -> Engine | None:
+    """The engine, not started, that the settings name over a base; None without one. UsageError where it cannot be."""
+    if base is None:
+        return None
     from octod.daemon.engines.embedded import EmbeddedEngine
 
-    if settings.engine == "none":
-        return None, None
-    base = base_of(settings.base, paths)
     here = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
     if settings.engine != "vllm":
-        return base, here
+        return here
     from octod.daemon.engines.vllm import Remote, VllmEngine
 
     if settings.engine_url:
@@ -67,12 +62,12 @@ def engine_of(settings: Settings, paths: Paths) -> tuple[BaseModel | None, Engin
 
         shared = Path(settings.engine_adapters).expanduser() if settings.engine_adapters else None
         server = Remote(settings.engine_url, settings.engine_token)
-        return base, FallbackEngine(VllmEngine(server, base.folder, paths, shared=shared, own=False), here)
+        return FallbackEngine(VllmEngine(server, base.folder, paths, shared=shared, own=False), here)
     from octod.daemon.engines.vllm_child import Child
     from octod.daemon.engines.vllm_machine import installed_python
 
     python = Path(settings.engine_python).expanduser() if settings.engine_python else installed_python(paths)
-    return base, VllmEngine(Child(python, base.folder, paths), base.folder, paths)
+    return VllmEngine(Child(python, base.folder, paths), base.folder, paths)
 
 
 class Model:

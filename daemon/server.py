@@ -32,6 +32,7 @@ _SLOW, _STUCK = 1 << 20, 64 << 20
 _RETRY = 5.0  # seconds until a service that failed to start is tried again
 _STATUS = 1.0  # seconds the service may take to tell its status
 _STOP = 5.0  # seconds the service may take to stop
+_REST = 10.0  # seconds without a question after which memory that is free goes back to the system
 
 _SLOTTED = frozenset({"menu", "ghost", "hover", "signature", "fixes", "warm"})
 
@@ -46,6 +47,7 @@ class Server:
         self._connections: set[_Connection] = set()
         self._service: asyncio.Task[Service] | None = None
         self._failed_at = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._started = time.time()
 
     async def run(self, listening: socket.socket) -> None:
@@ -97,6 +99,12 @@ class Server:
             return {**found, "state": "busy"}
         except Exception as error:  # noqa: BLE001 a status tells of any failure
             return {**found, "state": "failed", "problem": error_to_json(error)}
+
+    def asked(self) -> None:
+        """Somebody wants something: the daemon rests no sooner than a while from now."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = self._loop.call_later(_REST, _give_back)
 
     def _begin(self) -> None:
         async def start() -> Service:
@@ -208,6 +216,7 @@ class _Connection:
 
     def _handle(self, message: Json) -> None:
         """Start one request; its params are looked at here, in the order of arrival."""
+        self._server.asked()
         number, method, params = message.get("id"), message.get("method"), message.get("params")
         params = params if isinstance(params, dict) else {}
         if method == "cancel":
@@ -352,6 +361,15 @@ class _Connection:
 
     async def _base_changed(self, params: Json) -> None:
         await (await self._server.service()).base_changed()
+
+
+def _give_back() -> None:
+    """Give free memory back to the system, a few milliseconds' work: glibc keeps what lies between pieces in use."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+    if trim is not None:
+        trim(0)
 
 
 def _key(value: object) -> object:

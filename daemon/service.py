@@ -15,9 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from octod.adapters.accepted import Accepted
+from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
@@ -25,16 +26,15 @@ from octod.core.answers import AdapterUse, Fixes, Ghost, Hover, Menu, Route, Sig
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.core.settings import Settings
-from octod.daemon import details, menu
 from octod.daemon import ghost as ghosts
-from octod.daemon.actions import Past, fixes, gone_in
+from octod.daemon import menu
 from octod.daemon.context import Place, Usages, imports_of, modules_of, place_at, prompt_at
 from octod.daemon.engines.protocol import Engine
 from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model, engine_of
+from octod.daemon.model import Model, engine_for
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -42,6 +42,10 @@ from octod.daemon.unimported import Unimported
 from octod.daemon.unknown import ask_jedi
 from octod.daemon.workspaces import Workspace, Workspaces
 from octod.indexer.scope import callees_at
+from octod.indexer.sources import tidy
+
+if TYPE_CHECKING:
+    from octod.daemon.actions import Past
 
 __all__ = ["OctodService", "make_service"]
 
@@ -65,7 +69,7 @@ class OctodService:
         self._workspaces = Workspaces(paths, self._jobs, lambda: self.notify("changed", {}), self._say)
         self._model = Model(engine, base, paths, self._say)
         self._jedi = JediWorker(private_folder(paths.cache / "jedi"), limit=_JEDI_LIMIT)
-        self._past = Past(paths)
+        self._past: Past | None = None
         self._ranker = Ranker.shipped()
         self._usages: dict[str, Usages] = {}
         self._names: dict[str, Unimported] = {}
@@ -91,26 +95,26 @@ class OctodService:
             return Menu(offer.items, start, "", offer.route, incomplete=offer.incomplete, milliseconds=_since(began), brackets=offer.brackets)
         if not place.members:
             return await self._unknown(workspace, place, began)
-        # What the index took is the model's loss: the menu as a whole is there in time.
-        patience = max(_LEAST, self._settings.menu_model_ms / 1e3 - (time.perf_counter() - began))
-        choice = await self._choice(document, offer.around, patience)
-        table, modelled = offer.table, False
-        if offer.rows:
+        table, uses = offer.table, None
+        if offer.rows and self._settings.menu_model_ms:
+            # What the index took is the model's loss: the menu as a whole is there in time.
+            patience = max(_LEAST, self._settings.menu_model_ms / 1e3 - (time.perf_counter() - began))
+            choice = await self._choice(document, offer.around, patience)
             prompt = prompt_at(document, offset, menu.signatures(place, offer.rows), until=cursor.dot)
             names = [place.members[i].symbol.name for i in offer.rows]
             scored = await self._model.score(prompt, names, choice.mixture, patience)
             if scored is not None:
-                table, modelled = menu.with_model(table, offer.rows, scored), True
+                table, uses = menu.with_model(table, offer.rows, scored), _uses(choice)
         self._count(workspace, offer.route)
         self._learning.offered(document, place)
         first = place.first
         return Menu(
-            menu.items(place, self._ranker.scores(table, modelled), offer.used, left_out(place)),
+            menu.items(place, self._ranker.scores(table, uses is not None), offer.used, left_out(place)),
             start,
             first.qualified if first else "",
             offer.route,
-            _uses(choice) if modelled else (),
-            modelled,
+            uses or (),
+            uses is not None,
             milliseconds=_since(began),
             brackets=offer.brackets,
         )
@@ -154,6 +158,8 @@ class OctodService:
 
     async def hover(self, document: Document, offset: int) -> Hover | None:
         """What stands at the offset."""
+        from octod.daemon import details
+
         end = details.word_end(document.text, offset)
         workspace = self._workspace(document)
         index = workspace.index
@@ -163,22 +169,29 @@ class OctodService:
         self, environment: str | None, root: str | None, path: str | None, qualified: str, active: str | None = None
     ) -> Hover | None:
         """What a qualified name is."""
+        from octod.daemon import details
+
         workspace = self._workspaces.of(environment, root, path, active)
         return await self._read(workspace, details.describe, workspace.index, qualified)
 
     async def signature(self, document: Document, offset: int) -> SignatureHelp | None:
         """The call around the offset."""
+        from octod.daemon import details
+
         workspace = self._workspace(document)
         index = workspace.index
         return await self._read(workspace, lambda: details.signature_at(index, place_at(index, document, offset)))
 
     async def fixes(self, document: Document, start: int, end: int) -> Fixes | None:
         """Likely successors of names in a range that the installed version of their library lacks."""
+        from octod.daemon.actions import Past, fixes, gone_in
+
         workspace = self._workspace(document)
+        past = self._past = self._past or Past(self._paths)
         gone = await self._read(workspace, gone_in, workspace.index, document, start, end)
         if not gone:
             return None
-        known = [(one, await self._past.of(workspace, one.library)) for one in gone]
+        known = [(one, await past.of(workspace, one.library)) for one in gone]
         return await self._read(workspace, fixes, workspace.index, document, known)
 
     async def warm(self, document: Document, offset: int) -> None:
@@ -202,6 +215,7 @@ class OctodService:
             for _ in range(_TURNS):
                 if await self._read(workspace, acquaint, workspace.index, usages, module):
                     break
+        await self._read(workspace, tidy, workspace.index)
 
     async def close(self, uri: str) -> None:
         """Nothing is kept for a document but what was told about it."""
@@ -231,7 +245,9 @@ class OctodService:
     async def base_changed(self) -> None:
         """Take up the base and the engine that the settings name now; what cannot be had leaves the old one at work."""
         settings = await asyncio.to_thread(Settings.read, self._paths.config)
-        base, engine = await asyncio.to_thread(engine_of, settings, self._paths)
+        none = settings.engine == "none"
+        base = None if none else await asyncio.to_thread(base_of, settings.base, self._paths)
+        engine = engine_for(settings, base, self._paths)
         async with self._changing:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -328,9 +344,7 @@ class OctodService:
             return None, [], Choice(())
         return call, options, await self._choice(document, around, self._settings.ghost_ms / 2e3)
 
-    async def _selected(
-        self, workspace: Workspace, document: Document, offset: int, selected: str
-    ) -> Ghost | None:
+    async def _selected(self, workspace: Workspace, document: Document, offset: int, selected: str) -> Ghost | None:
         """The menu's entry under the user's eyes with its arguments, as if it were typed already."""
         place = await self._read(workspace, place_at, workspace.index, document, offset)
         start = offset - len(place.cursor.partial)
@@ -378,13 +392,11 @@ def _since(began: float) -> float:
     return round((time.perf_counter() - began) * 1e3, 2)
 
 
-async def make_service(paths: Paths, settings: Settings) -> OctodService:
-    """The service with the engine that the settings name; raises OctodError for settings that cannot be met."""
+def make_service(paths: Paths, settings: Settings, base: BaseModel | None) -> OctodService:
+    """The service with the engine over ``base``, or with the index alone; to be called where an event loop runs."""
     # What is loaded by now stays; the default thresholds pause for up to 2 s on the heap of a large index.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     # A read of the index gives up the interpreter some hundred times; with a build beside it each would wait for 5 ms.
     sys.setswitchinterval(0.0005)
-    base, engine = await asyncio.to_thread(engine_of, settings, paths)
-    return OctodService(paths, settings, engine, base)
+    return OctodService(paths, settings, engine_for(settings, base, paths), base)

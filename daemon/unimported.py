@@ -46,7 +46,10 @@ ALIASES = {
 
 @dataclass(frozen=True, slots=True)
 class Importable:
-    """``from module import name``, or ``import name`` where ``module`` is empty; ``uses`` in what was mined."""
+    """``from module import name``, or ``import name`` where ``module`` is empty.
+
+    ``uses`` are the calls in what was mined and the modules of other libraries, and of the project, that import it.
+    """
 
     name: str
     module: str
@@ -61,7 +64,10 @@ class Table:
     """
 
     def __init__(self, data: bytes) -> None:
-        _, _, self._lines = data.partition(b"\n")
+        first = data.find(b"\n") + 1
+        while data.startswith(b"\t", first):  # what gathering remembers for itself
+            first = (data.find(b"\n", first) + 1) or len(data)
+        self._lines = data[first:]
         used = [_read(match[0]) for match in _USED.finditer(self._lines)]
         self.calls = {f"{one.module}.{one.name}".lstrip("."): one.uses for one in used if one.kind == "module"}
         self._frequent = sorted(used, key=lambda one: -one.uses)[:_MOST_FREQUENT]
@@ -97,7 +103,7 @@ class Table:
 
 
 def _read(line: bytes) -> Importable:
-    _, name, module, kind, uses = line.decode("utf-8", "replace").split("\t")
+    _, name, module, kind, _, uses = line.decode("utf-8", "replace").split("\t")
     return Importable(name, module, kind, int(uses))
 
 

@@ -11,27 +11,25 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from octod.core.errors import IndexProblem, OctodError
 from octod.core.paths import Paths, private_folder
 from octod.daemon.folders import activated, concerns, is_project, named, project_of, short
 from octod.daemon.jobs import Jobs, Report
-from octod.daemon.upgrades import Upgrades
-from octod.indexer.build import BuildReport, Progress, build
 from octod.indexer.database import locked
 from octod.indexer.environment import Environment, find_environment
-from octod.indexer.history import History
-from octod.indexer.project import index_project
 from octod.indexer.store import Index
-from octod.indexer.versions import keep_leaving
-from octod.indexer.watch import Change, Watcher
+
+if TYPE_CHECKING:
+    from octod.daemon.upkeep import Upkeep
+    from octod.indexer.build import BuildReport, Progress
+    from octod.indexer.watch import Change, Watcher
 
 __all__ = ["Workspace", "Workspaces"]
 
@@ -43,7 +41,7 @@ _FOUND_FOR = 2.0  # seconds a place is remembered to have no better environment 
 _MOST_FOUND = 1_000
 _LOOK = 60.0  # seconds between two thorough looks at an index that answers wrongly
 _RETRY = 60.0  # seconds until a build that failed is tried again
-_QUIET = 0.4  # seconds that a finished index answers before it is looked through: the first menu has the machine to itself
+_QUIET = 0.4  # seconds that an index answers before it is looked through and watched: the first menu has the machine to itself
 _MENDS = 3  # times a damaged index is thrown away before it is told as a problem of the disk
 
 
@@ -63,8 +61,8 @@ class Workspace:
         self.index = Index.open(self.path)
         self.projects: dict[Path, None] = {}
         self.editable: tuple[Path, ...] = ()  # project folders of editable installs
-        self._history = History(paths.history)
-        self._upgrades = Upgrades(self._history)
+        self._history = paths.history
+        self._upkeep: Upkeep | None = None
         self._built = built
         self.ready = bool(self.index.libraries())
         self.report: BuildReport | None = None
@@ -124,6 +122,7 @@ class Workspace:
     async def build(self, force: bool = False) -> BuildReport:
         """Bring the index up to date now; ``force`` builds it from nothing."""
         self._stale.discard(None)  # nobody need do it again
+        upkeep = await self._kept()
         async with self._building:
             if force or self._broken:
                 await asyncio.to_thread(self._discard)
@@ -131,12 +130,12 @@ class Workspace:
             before = [] if self.index.damaged else self.index.libraries()
             task = self._jobs.start(f"Indexing {short(self.environment.root)}", self._build)
             self.report = await task
-            upgrades = self._upgrades.between(before, self.index.libraries())
+            upgrades = upkeep.upgrades.between(before, self.index.libraries())
             self._inode, self._replaced = _inode(self.path), False
             self.ready, self.problem = True, ""
             self.editable = tuple(root for root in map(Path, self.report.editable) if is_project(root))
             self._built(self)
-        for line in await asyncio.to_thread(self._upgrades.told, upgrades, self.path) if upgrades else ():
+        for line in await asyncio.to_thread(upkeep.upgrades.told, upgrades, self.path) if upgrades else ():
             self._say(line)
         if force:
             for project in self.projects:
@@ -167,9 +166,11 @@ class Workspace:
 
     async def _catch_up(self) -> None:
         if self._unchecked:
-            self._unchecked = False
             await asyncio.sleep(_QUIET)
-            if not await asyncio.to_thread(_is_sound, self.path):
+        upkeep = await self._kept()
+        if self._unchecked:
+            self._unchecked = False
+            if not await asyncio.to_thread(upkeep.is_sound):
                 self._broken = True
                 self._tell("is damaged")
                 self._stale |= {None, *self.projects}
@@ -181,7 +182,7 @@ class Workspace:
                     await self.build()
                 for project in sorted(p for p in wanted if p is not None):
                     async with self._building:
-                        await asyncio.to_thread(index_project, project, self.path, progress=self._step)
+                        await asyncio.to_thread(upkeep.index_project, project, self._step)
             except IndexProblem as error:
                 self.problem = str(error)
                 log.warning("index of %s: %s", self.environment.root, error)
@@ -215,8 +216,14 @@ class Workspace:
             share = progress.done / progress.total if progress.total else None
             report(share, f"{'usage' if progress.stage == 'usage' else 'API'} of {progress.library}")
 
-        leaving = keep_leaving(self._history)
-        return await asyncio.to_thread(build, self.environment, self.path, progress=tell, leaving=leaving)
+        return await asyncio.to_thread((await self._kept()).build, tell)
+
+    async def _kept(self) -> Upkeep:
+        """What keeps the index up to date, imported when it is needed first."""
+        if self._upkeep is None:
+            made = await asyncio.to_thread(_upkeep, self.environment, self.path, self._history)
+            self._upkeep = self._upkeep or made
+        return self._upkeep
 
     def _step(self, progress: Progress) -> None:
         """Called between the steps of a build: a thread cannot be cancelled, so it ends here when octod does."""
@@ -327,6 +334,7 @@ class Workspaces:
 
         What is new is brought up to date once more afterwards: it may have changed between its build and its watch.
         """
+        await asyncio.sleep(_QUIET)
         while self._unwatched:
             added, self._unwatched = self._unwatched, []
             environments = [w.environment for w in self._open.values()]
@@ -345,6 +353,8 @@ class Workspaces:
                 workspace.refresh(project)
 
     def _started(self, environments: list[Environment], roots: list[Path]) -> Watcher:
+        from octod.indexer.watch import Watcher
+
         watcher = Watcher(environments, roots, self._told)
         watcher.start()
         return watcher
@@ -364,21 +374,16 @@ class Workspaces:
         self._changed()
 
 
+def _upkeep(environment: Environment, path: Path, history: Path) -> Upkeep:
+    from octod.daemon.upkeep import Upkeep
+
+    return Upkeep(environment, path, history)
+
+
 def _end(watcher: Watcher) -> None:
     """Tell what the watcher has not told yet, and stop it."""
     watcher.reconcile()
     watcher.stop()
-
-
-def _is_sound(path: Path) -> bool:
-    """Whether SQLite finds the file in order; a tenth of a second for 100 MB that are in memory."""
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-    except sqlite3.OperationalError:
-        return True  # locked or gone: no damage
-    except sqlite3.DatabaseError:
-        return False
 
 
 def _inode(path: Path) -> int:

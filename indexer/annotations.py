@@ -100,8 +100,9 @@ def template_of(source: ScopeSource, annotation_text: str, scope_qualified: str)
     """The types of an annotation with its type variables and ``Self`` left as placeholders (``~T``)."""
     memo = memo_of(source).other
     key = ("types", scope_qualified, annotation_text)
-    template = memo.get(key)
-    if template is None:
+    try:
+        template = memo[key]
+    except KeyError:
         memo[key] = ()  # an alias that leads to itself
         node = parse_expression(annotation_text)
         template = ()
@@ -340,8 +341,9 @@ def class_variables(source: ScopeSource, class_qualified: str) -> tuple[str, ...
     """The names of a generic class's type variables, in order."""
     memo = memo_of(source).other
     key = ("variables", class_qualified)
-    known = memo.get(key)
-    if known is None:
+    try:
+        known = memo[key]
+    except KeyError:
         memo[key] = ()
         known = memo[key] = _class_variables(source, class_qualified)
     assert isinstance(known, tuple)

@@ -18,12 +18,12 @@ from octod.indexer.lookup import (
     Target,
     find_member,
     find_name,
-    members,
     mro,
     refresh,
     resolve,
     scope_of,
 )
+from octod.indexer.members import members
 from octod.indexer.reading import METACLASS
 
 __all__ = ["Api", "Entry", "IndexSurface", "Surface", "api_of", "decode_api", "encode_api"]

@@ -76,8 +76,9 @@ def attribute(source: ScopeSource, bindings: Bindings | None, owner: TypeRef, na
         return own
     memo = memo_of(source).other
     key = ("attribute", owner, name)
-    known = memo.get(key)
-    if known is None:
+    try:
+        known = memo[key]
+    except KeyError:
         known = memo[key] = _attribute(source, owner, name)
     assert isinstance(known, tuple)
     return known

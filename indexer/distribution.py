@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -234,7 +233,7 @@ def _editable(place: Path) -> Path | None:
     if not isinstance(data, dict) or not isinstance(info := data.get("dir_info"), dict) or not info.get("editable"):
         return None
     url = urllib.parse.urlparse(str(data.get("url", "")))
-    return Path(urllib.request.url2pathname(url.path)) if url.scheme == "file" else None
+    return Path(urllib.parse.unquote(url.path)) if url.scheme == "file" else None
 
 
 def _linked_folders(path: Path) -> list[Path]:

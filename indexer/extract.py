@@ -131,6 +131,7 @@ class _Module:
             stars=tuple(dict.fromkeys(self.stars)),
             dynamic="__getattr__" in symbols,
             deprecated=deprecation(text),
+            exports=self.exports.whole(tree.body, self.reading) if self.stars else (),
         )
         return [module, *scopes]
 

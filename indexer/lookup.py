@@ -5,30 +5,27 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from octod.core.symbols import LibraryId, Member, Scope, Symbol
+from octod.core.symbols import Member, Scope, Symbol
 from octod.indexer.lore import ABSTRACT, DELEGATES, STAND_FOR
-from octod.indexer.parse import parse_expression
+from octod.indexer.parents import linear, plain_name, written
 from octod.indexer.reading import dotted as plainly_dotted
 from octod.indexer.sources import (
-    MEMBER,
     LayeredSource,
     ScopeSource,
     Target,
     TypeRef,
     layer,
-    lighten,
     memo_of,
     refresh,
     scope_of,
 )
 
 __all__ = [
-    "LayeredSource", "ScopeSource", "Target", "TypeRef", "bases", "dotted", "find_member", "find_name", "members", "memo_of", "mro",
-    "refresh", "resolve", "scope_of",
+    "DEEPEST", "LayeredSource", "ScopeSource", "Target", "TypeRef", "bases", "delegated", "dotted", "find_member", "find_name", "followed",
+    "memo_of", "mro", "refresh", "resolve", "scope_of",
 ]  # fmt: skip
 
-_DEEPEST = 24  # aliases, stars and parents followed for one name
-_LONGEST_MRO = 120
+DEEPEST = 24  # aliases, stars and parents followed for one name
 _SKIPPED_BASES = frozenset({"typing.Generic", "typing._Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -44,10 +41,12 @@ def _resolve(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     source = layer(source, qualified)
     memo = memo_of(source)
     targets, nowhere = memo.targets, memo.nowhere
-    if qualified in targets:
+    try:
         return targets[qualified]
+    except KeyError:
+        pass
     # not found with more steps left: packages of many star imports would be searched along every path
-    if depth > _DEEPEST or not qualified or depth >= nowhere.get(qualified, _DEEPEST + 1):
+    if depth > DEEPEST or not qualified or depth >= nowhere.get(qualified, DEEPEST + 1):
         return None
     if depth == 0:
         targets[qualified] = None  # a cycle ends here
@@ -67,6 +66,8 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     outer_scope = scope_of(source, parent) if dot else None
     symbol = outer_scope.symbols.get(name) if outer_scope is not None else None
     if outer_scope is not None and symbol is not None and symbol.kind in ("function", "property", "attribute"):
+        if symbol.kind == "attribute" and outer_scope.kind == "module" and (stood_for := _stood_for(source, symbol, qualified)):
+            return stood_for
         return Target(symbol.kind, qualified, symbol, None)
     scope = scope_of(source, qualified) if outer_scope is None or outer_scope.kind == "module" or symbol is not None else None
     if scope is not None:
@@ -80,6 +81,11 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
         return Target("module", qualified, None, scope)
     if not dot:
         return Target("module", qualified, None, None) if source.submodules(qualified) else None
+    # the package itself may be hidden: ``from .simplify import simplify`` puts a function in the place of its module
+    if outer_scope is not None and outer_scope.kind == "module" and symbol is not None and symbol.kind == "alias":
+        found = _of_symbol(source, parent, symbol, depth)
+        if found is not None:
+            return found
     outer_target = _resolve(source, parent, depth + 1)
     if outer_target is None:
         return Target("module", qualified, None, None) if source.submodules(qualified) else None
@@ -93,10 +99,22 @@ def _look(source: ScopeSource, qualified: str, depth: int) -> Target | None:
     if outer_target.kind == "attribute" and outer_target.symbol is not None and outer_target.symbol.returns:
         # ``randn = _rand.randn``: a method of an object of the module
         home = outer_target.qualified.rpartition(".")[0]
-        made = find_name(source, _plain_name(outer_target.symbol.returns), home)
+        made = find_name(source, plain_name(outer_target.symbol.returns), home)
         if made is not None and made.kind == "class":
             return _resolve(source, f"{made.qualified}.{name}", depth + 1)
     return None
+
+
+def _stood_for(source: ScopeSource, symbol: Symbol, qualified: str) -> Target | None:
+    """The module that a variable of its package's stands for until it is loaded: ``sklearn = LazyLoader("mlflow.sklearn", ...)``."""
+    scope = scope_of(source, qualified) if symbol.returns else None
+    if scope is None or scope.kind != "module":
+        return None
+    made = find_name(source, plain_name(symbol.returns or ""), qualified.rpartition(".")[0])
+    if made is None or made.kind != "class" or made.qualified.startswith(f"{qualified}."):
+        return None
+    member = find_member(source, made.qualified, "__getattr__")
+    return Target("module", qualified, None, scope) if member is not None else None
 
 
 def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, depth: int) -> Target | None:
@@ -111,9 +129,7 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
         if canonical != qualified and (found := _resolve(source, canonical, depth + 1)) is not None:
             return found
         for star in scope.stars:
-            if star != module.qualified and not (name.startswith("_") and symbol is None):
-                if _withheld(source, star, name):
-                    continue
+            if star != module.qualified and not _withheld(source, star, name):
                 found = _resolve(source, f"{star}.{name}", depth + 1)
                 if found is not None:
                     return found
@@ -128,10 +144,12 @@ def _in_module(source: ScopeSource, module: Target, name: str, qualified: str, d
 
 
 def _withheld(source: ScopeSource, module: str, name: str) -> bool:
-    """Whether ``__all__`` keeps a name of the module out of star imports."""
-    scope = source.scope(module)
+    """Whether ``__all__``, or without it an underscore, keeps a name of the module out of star imports."""
+    scope = scope_of(source, module)
+    if scope is not None and scope.exports:
+        return name not in scope.exports
     symbol = scope.symbols.get(name) if scope is not None and "__all__" in scope.symbols else None
-    return symbol is not None and not symbol.public
+    return name.startswith("_") if symbol is None else not symbol.public
 
 
 def _of_symbol(source: ScopeSource, owner: str, symbol: Symbol, depth: int) -> Target | None:
@@ -151,9 +169,10 @@ def find_name(source: ScopeSource, name: str, scope_qualified: str) -> Target | 
     """What the dotted ``name`` means when it is written inside the module or class ``scope_qualified``."""
     memo = memo_of(layer(source, scope_qualified)).other
     key = ("name", name, scope_qualified)
-    if key not in memo:
-        memo[key] = _find_name(source, name, scope_qualified)
-    found = memo[key]
+    try:
+        found = memo[key]
+    except KeyError:
+        found = memo[key] = _find_name(source, name, scope_qualified)
     assert found is None or isinstance(found, Target)
     return found
 
@@ -194,8 +213,9 @@ def bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.exp
     source = layer(source, class_qualified)
     memo = memo_of(source).other
     key = ("bases", class_qualified)
-    known = memo.get(key)
-    if known is None:
+    try:
+        known = memo[key]
+    except KeyError:
         known = memo[key] = _bases(source, class_qualified)
     assert isinstance(known, tuple)
     return known
@@ -207,49 +227,31 @@ def _bases(source: ScopeSource, class_qualified: str) -> tuple[tuple[str, ast.ex
         return ()
     outer = class_qualified.rpartition(".")[0]
     found: list[tuple[str, ast.expr]] = []
-    for text in scope.bases:
-        written = parse_expression(text)
-        if written is None:
-            continue
-        node = written
-        if isinstance(node, ast.Call):  # six.with_metaclass(Meta, Base) and its like: the first makes classes and is no base
-            nodes = list(node.args[dotted(node.func).endswith("with_metaclass") :])
-        else:
-            nodes = [node]
-        for part in nodes:
-            head = part.value if isinstance(part, ast.Subscript) else part
-            name = dotted(head)
-            if not name:
-                continue
-            target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
-            target = target or find_name(source, name, outer)
-            if target is not None and target.qualified in STAND_FOR:
-                found.append((STAND_FOR[target.qualified], part))
-            elif target is not None and target.kind == "class" and target.qualified != class_qualified:
-                found.append((target.qualified, part))
-            elif target is not None and target.symbol is not None and target.symbol.returns and target.qualified not in _SKIPPED_BASES:
-                # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
-                inner = find_name(source, _plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
-                if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
-                    found.append((inner.qualified, part))
+    for name, part in written(scope.bases):
+        target = resolve(source, name) if class_qualified in getattr(source, "own", ()) else None
+        target = target or find_name(source, name, outer)
+        if target is not None and target.qualified in STAND_FOR:
+            found.append((STAND_FOR[target.qualified], part))
+        elif target is not None and target.kind == "class" and target.qualified != class_qualified:
+            found.append((target.qualified, part))
+        elif target is not None and target.symbol is not None and target.symbol.returns and target.qualified not in _SKIPPED_BASES:
+            # ``Base = make_base()`` or ``X = Generic[T]``: the class that the value is
+            inner = find_name(source, plain_name(target.symbol.returns), target.qualified.rpartition(".")[0])
+            if inner is not None and inner.kind == "class" and inner.qualified != class_qualified:
+                found.append((inner.qualified, part))
     return tuple(found)
-
-
-def _plain_name(text: str) -> str:
-    """The class in ``type[a.B[C]]``."""
-    text = text.removeprefix("type[").removeprefix("Type[").rstrip("]")
-    return text.partition("[")[0]
 
 
 def mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
     """The class and what it derives from in the order of attribute lookup (C3, with repair where C3 has no answer)."""
     source = layer(source, class_qualified)
     orders = memo_of(source).orders
-    known = orders.get(class_qualified)
-    if known is None:
+    try:
+        return orders[class_qualified]
+    except KeyError:
         orders[class_qualified] = (class_qualified,)  # a cycle ends here
-        known = orders[class_qualified] = _mro(source, class_qualified)
-    return known
+        orders[class_qualified] = known = _mro(source, class_qualified)
+        return known
 
 
 def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
@@ -257,24 +259,7 @@ def _mro(source: ScopeSource, class_qualified: str) -> tuple[str, ...]:
     parents = list(dict.fromkeys(parents))
     sequences = [[c for c in mro(source, p) if c != "builtins.object"] for p in parents]
     sequences.append(list(parents))
-    merged = [class_qualified]
-    while sequences := [s for s in sequences if s]:
-        for sequence in sequences:
-            head = sequence[0]
-            if not any(head in other[1:] for other in sequences):
-                break
-        else:
-            head = sequences[0][0]  # an order that Python itself would refuse
-        if head not in merged:
-            merged.append(head)
-        for sequence in sequences:
-            while head in sequence:
-                sequence.remove(head)
-        if len(merged) > _LONGEST_MRO:
-            break
-    if class_qualified != "builtins.object":
-        merged.append("builtins.object")
-    return tuple(merged)
+    return linear(class_qualified, sequences)
 
 
 def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member | None:
@@ -283,80 +268,23 @@ def find_member(source: ScopeSource, class_qualified: str, name: str) -> Member 
         scope = scope_of(source, owner)
         if scope is not None and (symbol := scope.symbols.get(name)) is not None:
             return Member(symbol, owner, scope.library, depth)
-    return _delegated(source, class_qualified).get(name)
+    return delegated(source, class_qualified).get(name)
 
 
-def _delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
+def delegated(source: ScopeSource, class_qualified: str) -> dict[str, Member]:
     """Members that a decorator copies from another class."""
     found: dict[str, Member] = {}
     for owner in mro(source, class_qualified):
         for other, names, returns in DELEGATES.get(owner, ()):
-            if not names:  # a module, all of it
-                found |= {m.symbol.name: m for m in members(source, other, False) if m.symbol.public}
+            if not names and (scope := scope_of(source, other)) is not None:  # a module, all of it
+                found |= {name: followed(source, scope, symbol) for name, symbol in scope.symbols.items() if symbol.public}
             for name in names:
                 if (member := find_member(source, other, name)) is not None:
                     found.setdefault(name, replace(member, symbol=replace(member.symbol, returns=returns)))
     return found
 
 
-# members -----------------------------------------------------------------------------------------------------------
-
-_NO_LIBRARY = LibraryId("", "", "")
-
-
-def members(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
-    """What can stand after the dot, own names first, without duplicates.
-
-    Of a module: its names, then those of star imports, then submodules.  Of a class, or of an ``instance`` of it:
-    attributes in resolution order.  Names that are merely imported are listed with ``public`` False.
-    """
-    source = layer(source, qualified)
-    memo = memo_of(source)
-    key = (qualified, instance)
-    if key not in memo.members:
-        before = memo.weight
-        target = resolve(source, qualified)
-        found: tuple[Member, ...] = ()
-        if target is not None and target.kind == "module":
-            found = _module_members(source, target)
-        elif target is not None and target.kind == "class":
-            found = _class_members(source, target.qualified)
-        memo.members[key] = found
-        memo.weight += MEMBER * len(found)
-        lighten(source, before)
-    return memo.members[key]
-
-
-def _module_members(source: ScopeSource, target: Target) -> tuple[Member, ...]:
-    found: dict[str, Member] = {}
-    seen: set[str] = set()
-    _collect(source, target.qualified, found, seen, 0)
-    library = target.scope.library if target.scope else _NO_LIBRARY
-    for qualified in source.submodules(target.qualified):
-        name = qualified.rpartition(".")[2]
-        if name not in found:
-            symbol = Symbol(name, "module", target=qualified, public=not name.startswith("_"))
-            scope = scope_of(source, qualified)
-            found[name] = Member(symbol, target.qualified, scope.library if scope else library)
-    return tuple(found.values())
-
-
-def _collect(source: ScopeSource, module: str, found: dict[str, Member], seen: set[str], depth: int) -> None:
-    scope = scope_of(source, module)
-    if scope is None or module in seen or depth > _DEEPEST:
-        return
-    seen.add(module)
-    for name, symbol in scope.symbols.items():
-        if name in found or (depth and (name.startswith("_") or not symbol.public)):
-            continue
-        found[name] = _followed(source, scope, symbol)
-    for star in scope.stars:
-        target = resolve(source, star)
-        if target is not None and target.kind == "module":
-            _collect(source, target.qualified, found, seen, depth + 1)
-
-
-def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
+def followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
     """The member as it is defined, under the name that it has here."""
     if symbol.kind != "alias":
         return Member(symbol, scope.qualified, scope.library)
@@ -377,22 +305,3 @@ def _followed(source: ScopeSource, scope: Scope, symbol: Symbol) -> Member:
     if name != symbol.name:  # another name for it: keep where it leads
         return Member(replace(made, target=target.qualified), scope.qualified, library)
     return Member(made, owner, library)
-
-
-def _class_members(source: ScopeSource, qualified: str) -> tuple[Member, ...]:
-    found: dict[str, Member] = {}
-    for depth, owner in enumerate(mro(source, qualified)):
-        scope = scope_of(source, owner)
-        if scope is None:
-            continue
-        for name, symbol in scope.symbols.items():
-            if name in found:
-                continue
-            if name.startswith("__") and not name.endswith("__") and depth:
-                continue  # a name private to the base
-            if symbol.kind == "alias":
-                member = _followed(source, scope, symbol)
-                found[name] = Member(member.symbol, member.owner, member.library, depth)
-            else:
-                found[name] = Member(symbol, owner, scope.library, depth)
-    return tuple((_delegated(source, qualified) | found).values())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tomllib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -266,6 +265,8 @@ def _text(path: Path) -> str:
 
 def _toml(path: Path) -> dict[str, Any]:
     """A TOML file's tables; a broken one says nothing."""
+    import tomllib
+
     text = _text(path)
     try:
         return tomllib.loads(text) if text else {}

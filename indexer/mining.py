@@ -12,6 +12,7 @@ from typing import Protocol
 
 from octod.indexer.pool import default_processes, run_tasks
 from octod.indexer.store import Index
+from octod.indexer.usage import project_key
 from octod.indexer.work import LARGEST_MINED, MineTask, chunks, mine
 
 __all__ = ["CHUNK", "MINING", "Progress", "mine_sources", "project_key", "size_of", "workers"]
@@ -95,11 +96,6 @@ def mine_sources(
                 pause = max(FIRST_MERGE, 10 * (merged - started))  # at most a tenth of the time goes into merging
         tell(Progress("usage", done, total, name))
     index.merge_usage(module.merge, module.calls)
-
-
-def project_key(project: str, receiver: str) -> str:
-    """The key that a receiver's usage in one project alone has, beside its usage everywhere."""
-    return f"{project} {receiver}"
 
 
 def _with_project(source: str, entries: dict[str, bytes]) -> dict[str, bytes]:

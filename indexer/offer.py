@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from octod.core.symbols import Member
 from octod.indexer.attributes import metaclass
-from octod.indexer.lookup import ScopeSource, find_member, members, memo_of, mro
+from octod.indexer.lookup import ScopeSource, find_member, memo_of, mro
+from octod.indexer.members import members
 
 __all__ = ["offered"]
 
@@ -34,13 +36,17 @@ _OTHER_PLATFORMS = frozenset(
 
 
 def offered(source: ScopeSource, qualified: str, instance: bool) -> tuple[Member, ...]:
-    """The members of a module or class that are offered, as ``lookup.members`` orders them; remembered likewise."""
+    """The members of a module or class that are offered, as ``members.members`` orders them; remembered likewise."""
     everything = members(source, qualified, instance)
-    known = memo_of(source).other.setdefault("offered", {})
-    key = (qualified, instance)
-    if key not in known or known[key][0] is not everything:
-        known[key] = everything, tuple(_present(source, qualified, instance, everything))
-    found: tuple[Member, ...] = known[key][1]
+    memo = memo_of(source).other
+    key = ("offered", qualified, instance)
+    found: tuple[Member, ...]
+    with suppress(KeyError):
+        of, found = memo[key]
+        if of is everything:
+            return found
+    found = tuple(_present(source, qualified, instance, everything))
+    memo[key] = everything, found
     return found
 
 

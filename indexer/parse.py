@@ -23,7 +23,7 @@ from octod.indexer.tokens import EnclosingCall, Scan, scan
 __all__ = ["MARK", "Block", "Cursor", "EnclosingCall", "Tree", "parse_at", "parse_expression", "parse_file", "parse_text"]
 
 _REMEMBERED = 3_000_000  # characters of blocks that are kept
-_TREES = 400_000  # characters of those whose trees and tables are kept, which take some 50 times their text
+_TREES = 350_000  # characters of those whose trees and tables are kept, which take some 50 times their text
 _CURSORS, _CURSOR = 1_000_000, 40_000  # characters of texts whose cursors are kept; what a cursor counts for beside its text
 _NEAR = 100_000  # characters from the cursor to blocks that are asked about again and again
 

@@ -17,11 +17,11 @@ from octod.indexer.mining import CHUNK, MINING, Progress, mine_sources, size_of,
 from octod.indexer.packs import Pack
 from octod.indexer.pool import run_tasks
 from octod.indexer.store import Index
+from octod.indexer.usage import PROJECT, project_name
 from octod.indexer.work import LARGEST_MINED, Module, Task, chunks, extract_files, is_test, stamp
 
 __all__ = ["PROJECT", "ProjectReport", "index_project", "project_files", "project_name"]
 
-PROJECT = "project:"  # what libraries and usage sources of the user's own repositories are called
 _MOST_FILES = 20_000
 
 
@@ -72,11 +72,6 @@ def index_project(
             mine_sources(index, [(s, m, (Path(p),)) for s, (p, m) in sources.items()], mining, processes, tell, problems)
         catalogue(index, processes, problems)
     return ProjectReport(name, len(now), len(changed), len(gone), time.perf_counter() - started, tuple(problems))
-
-
-def project_name(root: Path) -> str:
-    """The library name of a repository: its folder's name, with six digits that tell folders of one name apart."""
-    return f"{PROJECT}{root.name}-{sha256(os.fsencode(root)).hexdigest()[:6]}"
 
 
 def project_files(root: Path) -> list[Path]:

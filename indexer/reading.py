@@ -6,7 +6,7 @@ import ast
 import sys
 from dataclasses import dataclass, field
 
-__all__ = ["BUILTIN_CLASSES", "CALLED", "LONGEST_TYPE", "METACLASS", "Reading", "alternatives", "doc_of", "dotted", "for_checkers", "literal_type"]
+__all__ = ["BUILTIN_CLASSES", "CALLED", "LONGEST_TYPE", "METACLASS", "Reading", "alternatives", "doc_of", "dotted", "for_checkers", "literal_type", "told"]
 
 LONGEST_TYPE = 400  # characters of an annotation; longer ones are unions that no menu can show
 LONGEST_DEFAULT = 60  # characters of a default value shown in a signature
@@ -154,6 +154,11 @@ class Reading:
             if isinstance(op, ast.NotEq):
                 return sys.platform != right.value
         return None
+
+
+def told(returns: str | None) -> str | None:
+    """What is declared or known of a result, for people; None for a note of which call it comes from (``CALLED``)."""
+    return None if returns is None or CALLED in returns else returns
 
 
 def for_checkers(node: ast.stmt) -> bool:

@@ -43,7 +43,7 @@ def encode_scope(scope: Scope) -> Row:
             name = last if symbol.name == last else f"{symbol.name}={last}"
             aliases.setdefault(parent, []).append(f"+{name}" if symbol.public else name)
     grouped = {parent: " ".join(names) for parent, names in aliases.items()}
-    head = [symbols, grouped, list(scope.bases), list(scope.stars), int(scope.dynamic), scope.deprecated]
+    head = [symbols, grouped, list(scope.bases), list(scope.stars), int(scope.dynamic), scope.deprecated, " ".join(scope.exports) or None]
     return Row(
         qualified=scope.qualified,
         kind=scope.kind,
@@ -75,7 +75,7 @@ def decode_scope(
 ) -> Scope:
     """The scope of a row, without docstrings.  Raises Damaged on damaged bytes."""
     try:
-        symbols, aliases, bases, stars, dynamic, deprecated = (json.loads(data) + [None] * 6)[:6]
+        symbols, aliases, bases, stars, dynamic, deprecated, exports = (json.loads(data) + [None] * 7)[:7]
         return Scope(
             qualified=qualified,
             kind=kind,
@@ -86,6 +86,7 @@ def decode_scope(
             stars=tuple(stars or ()),
             dynamic=bool(dynamic),
             deprecated=deprecated,
+            exports=tuple((exports or "").split()),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise Damaged(f"{qualified}: damaged row ({error})") from error

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from octod.core.symbols import LibraryId, Member, Scope, Symbol
 from octod.indexer.rows import weight_of
 
-__all__ = ["MEMBER", "LayeredSource", "ScopeSource", "Target", "TargetKind", "TypeRef", "layer", "lighten", "memo_of", "refresh", "scope_of"]
+__all__ = ["MEMBER", "LayeredSource", "ScopeSource", "Target", "TargetKind", "TypeRef", "layer", "lighten", "memo_of", "refresh", "scope_of", "tidy"]
 
+K = TypeVar("K")
+V = TypeVar("V")
 TargetKind = Literal["module", "class", "function", "property", "attribute"]
 
 
@@ -79,19 +83,69 @@ class LayeredSource:
         return self.base.import_names()
 
 
-@dataclass(slots=True, eq=False)
-class _Memo:
-    """What was looked up in one source, valid for one generation of it; ``weight`` is about how many bytes of it are scopes
-    and lists of members."""
+class Kept(dict[K, V]):
+    """What was looked up since the last ``turn``, and ``before`` it: that comes back when it is asked for by ``[]``.
 
-    generation: object
-    weight: int = 0
-    targets: dict[str, Target | None] = field(default_factory=dict)
-    nowhere: dict[str, int] = field(default_factory=dict)  # within one look-up: names not found, at which depth
-    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    members: dict[tuple[str, bool], tuple[Member, ...]] = field(default_factory=dict)
-    scopes: dict[str, Scope | None] = field(default_factory=dict)
-    other: dict[Any, Any] = field(default_factory=dict)
+    ``weight`` is about how many bytes the first takes, beyond what every entry does; ``weigh`` says it of what comes back.
+    """
+
+    __slots__ = ("_weigh", "before", "weight")
+
+    def __init__(self, weigh: Callable[[V], int] | None = None) -> None:
+        super().__init__()
+        self.before: dict[K, V] = {}
+        self.weight = 0
+        self._weigh = weigh
+
+    def __missing__(self, key: K) -> V:
+        self[key] = value = self.before.pop(key)
+        if self._weigh is not None:
+            self.weight += self._weigh(value)
+        return value
+
+    def turn(self) -> None:
+        """Forget what nobody asked for since the last turn."""
+        self.before = dict(self)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was asked for since the last turn."""
+        super().clear()
+        self.weight = 0
+
+
+class _Memo:
+    """What was looked up in one source, valid for one generation of it."""
+
+    __slots__ = ("generation", "members", "nowhere", "orders", "other", "scopes", "targets")
+
+    def __init__(self, generation: object) -> None:
+        self.generation = generation
+        self.scopes: Kept[str, Scope | None] = Kept(weight_of)
+        self.targets: Kept[str, Target | None] = Kept(partial(_hold, self.scopes))
+        self.nowhere: dict[str, int] = {}  # within one look-up: names not found, at which depth
+        self.orders: Kept[str, tuple[str, ...]] = Kept()
+        self.members: Kept[tuple[str, bool], tuple[Member, ...]] = Kept(lambda found: MEMBER * len(found))
+        self.other: Kept[Any, Any] = Kept()
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of it, since the last turn, are scopes and lists of members."""
+        return self.scopes.weight + self.members.weight
+
+    def turn(self) -> None:
+        """Forget what was not asked for lately: all of it, when that happens twice."""
+        for table in (self.scopes, self.targets, self.orders, self.members, self.other):
+            table.turn()
+        self.nowhere.clear()
+
+
+def _hold(scopes: Kept[str, Scope | None], target: Target | None) -> int:
+    """A target holds on to its scope: that counts as asked for too."""
+    if target is not None and target.scope is not None:
+        with suppress(KeyError):
+            scopes[target.qualified]
+    return 0
 
 
 _memos: weakref.WeakKeyDictionary[Any, _Memo] = weakref.WeakKeyDictionary()
@@ -123,20 +177,37 @@ def memo_of(source: ScopeSource) -> _Memo:
     return memo
 
 
-def refresh(source: ScopeSource) -> None:
-    """Forget what was looked up when the index has changed since, or when it takes too much room; call it once per request.
+def _indexed(source: ScopeSource) -> ScopeSource:
+    return source.base if isinstance(source, LayeredSource) else source
 
-    All of it goes at once: targets, members and types hold on to the same scopes.
-    """
-    if isinstance(source, LayeredSource):
-        source = source.base
-    memo = memo_of(source)
-    generation = getattr(source, "generation", 0)
-    weight = memo.weight + _ENTRY * (len(memo.other) + len(memo.targets) + len(memo.orders))
-    if generation != memo.generation or weight > getattr(source, "room", _ROOM):
-        memo.generation, memo.weight = generation, 0
-        for table in (memo.targets, memo.nowhere, memo.orders, memo.members, memo.scopes, memo.other):
-            table.clear()
+
+def _taken(memo: _Memo) -> int:
+    """About how many bytes were looked up since the last turn."""
+    return memo.weight + _ENTRY * (len(memo.other) + len(memo.targets) + len(memo.orders))
+
+
+def _room(source: ScopeSource) -> int:
+    """How many bytes may be remembered for a source, what was asked for before the last turn included."""
+    room: int = getattr(_indexed(source), "room", _ROOM)
+    return room
+
+
+def refresh(source: ScopeSource) -> None:
+    """Forget what was looked up when the index has changed since, or when it takes too much room; call it once per request."""
+    source = _indexed(source)
+    memo, generation = memo_of(source), getattr(source, "generation", 0)
+    if generation != memo.generation:
+        memo.generation = generation
+        memo.turn()
+        memo.turn()
+    elif _taken(memo) > _room(source) // 2:
+        memo.turn()
+
+
+def tidy(source: ScopeSource) -> None:
+    """Let go of what nobody asked for lately, which takes some milliseconds: between requests, so that ``refresh`` need not."""
+    if _taken(memo := memo_of(_indexed(source))) > _room(source) // 4:
+        memo.turn()
 
 
 def lighten(source: ScopeSource, before: int) -> None:
@@ -145,10 +216,9 @@ def lighten(source: ScopeSource, before: int) -> None:
     transformers imports stars from two thousand modules; their scopes would drive out everything else, the list itself included.
     """
     memo = memo_of(source)
-    if memo.weight - before > getattr(source, "room", _ROOM) // 4:
+    if memo.weight - before > _room(source) // 4:
         memo.scopes.clear()
         memo.targets.clear()
-        memo.weight = MEMBER * sum(map(len, memo.members.values()))
 
 
 def scope_of(source: ScopeSource, qualified: str) -> Scope | None:
@@ -159,7 +229,7 @@ def scope_of(source: ScopeSource, qualified: str) -> Scope | None:
         return memo.scopes[qualified]
     except KeyError:
         found = memo.scopes[qualified] = source.scope(qualified)
-        memo.weight += weight_of(found)
+        memo.scopes.weight += weight_of(found)
         return found
 
 

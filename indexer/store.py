@@ -33,8 +33,8 @@ from octod.indexer.tables import forget_library, write_files, write_library
 
 __all__ = ["Index"]
 
-_DECODED = 12_000_000  # bytes of scopes kept decoded; a large class takes about 0.5 MB
-_ROOM, _ROOM_SNAPSHOT = 40_000_000, 80_000_000  # bytes of what names were found to mean, see ``Index.room``
+_DECODED = 8_000_000  # bytes of scopes kept decoded; a large class takes about 0.5 MB
+_ROOM, _ROOM_SNAPSHOT = 60_000_000, 80_000_000  # bytes of what names were found to mean, see ``Index.room``
 _OPENED, _OPENED_SNAPSHOT, _OPENED_USAGE = 24, 400, 16  # packs and bundles kept inflated, at up to 80 KB each
 
 

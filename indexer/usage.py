@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +21,15 @@ from octod.indexer.lookup import ScopeSource, refresh
 from octod.indexer.names import View
 from octod.indexer.parse import parse_file
 from octod.indexer.sites import argument_text, module_of, resolved_calls, usage_key
-from octod.indexer.work import read_source
 
 if TYPE_CHECKING:
     from octod.indexer.store import Index
 
-__all__ = ["VERSION", "Paired", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine", "usage_of"]
+__all__ = [
+    "PROJECT", "VERSION", "Paired", "ReceiverUsage", "calls", "decode", "encode", "merge", "mine", "project_key", "project_name", "usage_of",
+]  # fmt: skip
 
+PROJECT = "project:"  # what libraries and usage sources of the user's own repositories are called
 VERSION = 2  # of what is counted and how it is written; another one is mined again
 LARGEST_FILE = 400_000  # bytes; what is larger is generated, or repeats itself
 LONGEST_ARGUMENTS = 60  # characters; two thirds of real argument lists are under 30
@@ -80,6 +84,8 @@ class Paired(Mapping[str, Counts]):
 
 def mine(source: ScopeSource, files: Iterable[Path]) -> dict[str, ReceiverUsage]:
     """The usage in files, by receiver key; files that cannot be read or import nothing indexed are passed over."""
+    from octod.indexer.work import read_source
+
     refresh(source)
     libraries = {n for n, ids in source.import_names().items() if any(i.distribution != "stdlib" for i in ids)}
     found: dict[str, ReceiverUsage] = {}
@@ -219,6 +225,16 @@ def usage_of(index: Index, receiver: str) -> ReceiverUsage | None:
     except IndexProblem:
         index.damaged = True  # the workspace builds it again
         return None
+
+
+def project_name(root: Path) -> str:
+    """The library name of a repository: its folder's name, with six digits that tell folders of one name apart."""
+    return f"{PROJECT}{root.name}-{sha256(os.fsencode(root)).hexdigest()[:6]}"
+
+
+def project_key(project: str, receiver: str) -> str:
+    """The key that a receiver's usage in one project alone has, beside its usage everywhere."""
+    return f"{project} {receiver}"
 
 
 def merge(parts: list[bytes]) -> bytes:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from octod.indexer.attributes import Types
 from octod.indexer.frames import Binding, Frame
-from octod.indexer.lookup import ScopeSource, members, resolve
+from octod.indexer.lookup import ScopeSource, resolve
+from octod.indexer.members import members
 from octod.indexer.names import View
 from octod.indexer.parse import Cursor
 from octod.indexer.place import Place

@@ -8,10 +8,11 @@ not run yet starts at the same time.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from octod.core.errors import OctodError
@@ -20,6 +21,7 @@ from octod.lsp.framing import Json, frame, read_frames, write_all
 
 __all__ = ["open_door"]
 
+_TURN = 0.0005  # seconds after which another thread gets the interpreter: the one that starts the daemon waits for nobody
 _NOT_INITIALIZED = -32002  # JSON-RPC codes as LSP 3.17 reserves them
 
 
@@ -53,21 +55,29 @@ def open_door(source: int, target: int, command: Sequence[str] | None) -> int:
 
 
 def _hand_over(first: Json, messages: Iterator[Json], output: int, command: Sequence[str] | None) -> int:
-    threading.Thread(target=_start_daemon, args=(command,), name="octod-early", daemon=True).start()
+    threading.Thread(target=_starter(command), name="octod-early", daemon=True).start()
+    sys.setswitchinterval(_TURN)
+    gc.disable()  # what is imported stays
     from octod.lsp.session import run
 
+    gc.freeze()
+    gc.enable()
     return run(first, messages, output, command)
 
 
-def _start_daemon(command: Sequence[str] | None) -> None:
-    """Begin to start a daemon where none runs; whatever hinders it, the session's link tells and tries again."""
+def _starter(command: Sequence[str] | None) -> Callable[[], None]:
+    """What begins to start a daemon where none runs; whatever hinders it, the session's link tells and tries again."""
+    # imported by who calls: in a thread beside pygls it would take twice as long, and the daemon start later
     from octod.core.paths import Paths
     from octod.daemon import lifecycle
 
-    with suppress(OctodError, OSError):
-        paths = Paths.of()
-        if lifecycle.running(paths) is None:
-            lifecycle.start(paths, command=command or lifecycle.COMMAND)
+    def start() -> None:
+        with suppress(OctodError, OSError):
+            paths = Paths.of()
+            if lifecycle.running(paths) is None:
+                lifecycle.start(paths, command=command or lifecycle.COMMAND)
+
+    return start
 
 
 def _complain(problem: str) -> None:

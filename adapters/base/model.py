@@ -35,6 +35,21 @@ class ModelConfig:
         """Width of one attention head."""
         return self.hidden // self.heads
 
+    @property
+    def parameters(self) -> int:
+        """How many weights there are; the embedding is also the head."""
+        width = self.heads * self.head_dim + self.kv_heads * self.head_dim
+        layer = 2 * self.hidden * width + 3 * self.hidden * self.ffn + 2 * self.hidden
+        return self.vocabulary * self.hidden + self.layers * layer + self.hidden
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of training on one token of a full window.
+
+        Two for each weight forwards, four backwards (Kaplan et al., 2020), and causal attention over half the window.
+        """
+        return 6 * self.parameters + 6 * self.layers * self.context * self.heads * self.head_dim
+
     def to_transformers(self) -> dict[str, object]:
         """Return the content of Hugging Face's `config.json`."""
         return {

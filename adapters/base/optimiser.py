@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for the embedding and the norms, one learning-rate factor for both."""
+"""Muon (or AdamW) for the matrices, AdamW for the embedding and the norms, one learning-rate factor for both."""
 
 from __future__ import annotations
 
@@ -62,19 +62,31 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Optimisers:
-    """Both optimisers as one; `step(factor)` scales their peak learning rates by the schedule's factor."""
+    """Both optimisers as one; `step(factor)` scales their peak learning rates by the schedule's factor.
 
-    def __init__(self, model: nn.Module, muon_lr: float, adam_lr: float, decay: float) -> None:
+    `kind` is what moves the matrices: "muon", or "adamw", which is there to be compared with.
+    """
+
+    def __init__(
+        self, model: nn.Module, matrix_lr: float, adam_lr: float, decay: float, kind: str = "muon"
+    ) -> None:
         layers = [(name, p) for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
         matrices = {name for name, _ in layers}
         others = [p for name, p in model.named_parameters() if name not in matrices]
-        self.muon = Muon([p for _, p in layers], lr=muon_lr, decay=decay)
+        self.matrices: torch.optim.Optimizer
+        if kind == "adamw":
+            parameters = [p for _, p in layers]
+            self.matrices = torch.optim.AdamW(parameters, lr=matrix_lr, betas=(0.9, 0.95), weight_decay=decay)
+        elif kind == "muon":
+            self.matrices = Muon([p for _, p in layers], lr=matrix_lr, decay=decay)
+        else:
+            raise ValueError(f"no optimiser is called {kind}; there are muon and adamw")
         self.adam = torch.optim.AdamW(others, lr=adam_lr, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)
-        self.peaks = (muon_lr, adam_lr)
+        self.peaks = (matrix_lr, adam_lr)
 
     def step(self, factor: float) -> None:
         """Update all parameters from their gradients and clear those."""
-        for optimiser, peak in zip((self.muon, self.adam), self.peaks, strict=True):
+        for optimiser, peak in zip((self.matrices, self.adam), self.peaks, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = peak * factor
             optimiser.step()
@@ -82,9 +94,9 @@ class Optimisers:
 
     def state_dict(self) -> dict[str, Any]:
         """Return both states."""
-        return {"muon": self.muon.state_dict(), "adam": self.adam.state_dict()}
+        return {"muon": self.matrices.state_dict(), "adam": self.adam.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore both states."""
-        self.muon.load_state_dict(state["muon"])
+        self.matrices.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])

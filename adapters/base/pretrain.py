@@ -35,13 +35,20 @@ __all__ = ["PretrainConfig", "pretrain"]
 
 @dataclass(frozen=True, slots=True)
 class PretrainConfig:
-    """Everything a run depends on. `deadline` is a POSIX time, 0 for none; `max_steps` 0 means no limit."""
+    """Everything a run depends on.
+
+    `deadline` is a POSIX time, 0 for none; `max_steps` 0 means no limit. With `steps` the schedule is so many steps
+    long, whatever they take; `minutes` and `deadline` then mean nothing. `muon_lr` is the peak for the matrices,
+    also where `optimiser` is "adamw".
+    """
 
     work: Path
     minutes: float
     deadline: float = 0.0
     max_steps: int = 0
+    steps: int = 0
     batch: int = 16
+    optimiser: str = "muon"
     muon_lr: float = 0.02
     adam_lr: float = 0.004
     decay: float = 0.01
@@ -68,23 +75,27 @@ class _Progress:
     call_loss: float | None = None
 
 
-def pretrain(config: PretrainConfig, clock: Callable[[], float] = time.time) -> Path:
+def pretrain(
+    config: PretrainConfig,
+    clock: Callable[[], float] = time.time,
+    watch: Callable[[Llama, int], None] = lambda model, step: None,
+) -> Path:
     """Train until the budget is spent and return the path of the last checkpoint.
 
     Needs the shards of `build_corpus` in `config.work`. Resumes from `work/checkpoint.pt` when it exists, and
-    writes `work/log.jsonl`. On SIGTERM it saves and returns early.
+    writes `work/log.jsonl`. On SIGTERM it saves and returns early. `watch` is called after every step.
     """
     checkpoint = config.work / "checkpoint.pt"
     # 1. Model, optimisers, data.
     torch.manual_seed(config.seed)
     model = Llama(config.model).to(config.device)
-    optimisers = Optimisers(model, config.muon_lr, config.adam_lr, config.decay)
+    optimisers = Optimisers(model, config.muon_lr, config.adam_lr, config.decay, config.optimiser)
     progress = _Progress()
     if checkpoint.exists():
         progress = _load(checkpoint, model, optimisers, config.device)
     windows = Windows(Shard(config.work / "train"), config.windows, config.seed)
     losses = torch.compile(model.losses) if config.compile else model.losses
-    began, start_progress = clock(), _share(config, progress, 0.0)
+    began, start_progress = clock(), _share(config, progress)
     saved = evaluated = began
     recent: deque[float] = deque(maxlen=50)
     stop = _stop_flag()
@@ -95,7 +106,9 @@ def pretrain(config: PretrainConfig, clock: Callable[[], float] = time.time) -> 
         _save(checkpoint, model, optimisers, progress, config)
 
     while not stop and not (config.max_steps and progress.step >= config.max_steps):
-        share = max(_share(config, progress, 0.0), _toward(config.deadline, began, clock(), start_progress))
+        share = _share(config, progress)
+        if not config.steps:
+            share = max(share, _toward(config.deadline, began, clock(), start_progress))
         if share >= 1.0:
             break
         started = clock()
@@ -110,6 +123,7 @@ def pretrain(config: PretrainConfig, clock: Callable[[], float] = time.time) -> 
         last_loss = float(loss.detach())
         if not math.isfinite(last_loss):
             raise FloatingPointError(f"loss is {last_loss} at step {progress.step}; resume with a lower rate")
+        watch(model, progress.step + 1)
         # 3. Book-keeping; the first steps compile and are counted like any other.
         now = clock()
         took = now - started
@@ -172,8 +186,9 @@ def evaluate(config: PretrainConfig, model: Llama, progress: _Progress) -> None:
     _log(config, progress, bits_per_byte=progress.bits_per_byte, call_loss=progress.call_loss)
 
 
-def _share(config: PretrainConfig, progress: _Progress, floor: float) -> float:
-    return max(floor, progress.seconds / (60 * config.minutes))
+def _share(config: PretrainConfig, progress: _Progress) -> float:
+    """Return how much of the budget is spent: of its steps where it has any, else of its minutes."""
+    return progress.step / config.steps if config.steps else progress.seconds / (60 * config.minutes)
 
 
 def _toward(deadline: float, began: float, now: float, start: float) -> float:

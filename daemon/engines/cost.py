@@ -44,16 +44,19 @@ class Speed:
 
 
 def memory_needed(shape: Shape) -> int:
-    """Bytes that the engine's process takes: weights in fp32, keys and values of the prompts kept, the runtime.
+    """Bytes that the engine's process takes: weights as they are served, keys and values of the prompts kept, the runtime.
 
-    A tied embedding is there twice, as rows to look up and packed for the logits' product. (2.75 GB seen for the
-    shape of Qwen2.5-Coder 0.5B, 2.89 GB told.)
+    A tied embedding is there twice, as rows to look up and packed for the logits' product.
     """
     from octod.daemon.engines.decoder import SLOTS
+    from octod.daemon.engines.graph import served_bits
 
-    twice = shape.vocabulary * shape.hidden if shape.tied else 0
+    rows = shape.vocabulary * shape.hidden
+    matrices = shape.parameters + (rows if shape.tied else 0) - rows  # all but the rows that are looked up
+    # int8 has a scale in fp32 for every 32 inputs.
+    weight = 4.0 if served_bits(shape) == 32 else 1 + 4 / 32
     kept = SLOTS * shape.layers * 2 * shape.kv_heads * shape.capacity * shape.head_size
-    return 4 * (shape.parameters + twice + kept) + _RUNTIME
+    return int(weight * matrices) + 4 * (rows + kept) + _RUNTIME
 
 
 def machine_memory() -> Memory:

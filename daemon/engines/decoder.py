@@ -30,6 +30,7 @@ MIXTURES = 8
 # Tokens between two looks at the cancel flag, and the seconds one piece may take: half of P7's 50 ms, since another
 # process may be on the cores. The piece shrinks on a larger model.
 LARGEST_PIECE, SMALLEST_PIECE, PIECE_SECONDS = 128, 16, 0.025
+SPIN_MICROSECONDS = 50
 
 
 @dataclass(eq=False, slots=True)
@@ -57,8 +58,11 @@ class Decoder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Spinning threads win 0.3 ms a token on idle cores and lose half of the speed on shared ones (measured).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A thread that waits a moment for the next product saves a tenth to a third of a token; one that waits long
+        # takes the core from others (bench/engine_speed.py). Before 1.27 onnxruntime knew no such bound.
+        known = tuple(int(part) for part in ort.__version__.split(".")[:2]) >= (1, 27)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if known else "0")
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.shape = shape
         self.adapters: dict[str, Factors] = {}
@@ -121,6 +125,12 @@ class Decoder:
 
     def read(self, tokens: Sequence[int], mixture: Mixture, check: Callable[[], None]) -> Array:
         """Logits after the last of ``tokens`` (vocabulary,); ``check`` runs between pieces and may raise."""
+        logits = self._read(tokens, mixture, check).logits
+        assert logits is not None
+        return logits
+
+    def _read(self, tokens: Sequence[int], mixture: Mixture, check: Callable[[], None]) -> _Slot:
+        """The slot that holds ``tokens`` and nothing else, with the logits after the last one."""
         slot, known = self._slot_for(tokens, mixture)
         if known == len(tokens) and (slot.logits is None or len(slot.tokens) > known):
             known -= 1  # the last token's logits were not kept
@@ -135,8 +145,14 @@ class Decoder:
             slot.tokens.extend(piece)
             known += len(piece)
             self._pace(len(piece), time.perf_counter() - started)
-        assert slot.logits is not None
-        return slot.logits
+        return slot
+
+    def every(self, tokens: Sequence[int], mixture: Mixture = ()) -> Array:
+        """Logits after each of the tokens (tokens, vocabulary), in one forward that nothing interrupts: for evaluations."""
+        slot = self._slot_for([-1], mixture)[0]
+        rows = self._run(slot, tokens, None, range(len(tokens)))
+        slot.mixture = None
+        return rows
 
     def branch(
         self,
@@ -153,9 +169,8 @@ class Decoder:
         """
         import numpy as np
 
-        self.read(tokens, mixture, check)
+        slot, start = self._read(tokens, mixture, check), len(tokens)
         check()
-        slot, start = self._slot_for(tokens, mixture)[0], len(tokens)
         depths = np.zeros(len(nodes), np.int64)
         sees = np.full((len(nodes), start + len(nodes)), -np.inf, np.float32)
         sees[:, :start] = 0.0

@@ -10,6 +10,9 @@ q, k and v are one linear, so are gate and up: their LoRA matrices are stacked, 
 exact and leaves one low-rank path per linear, whose sum with the base is the C of a Gemm. GroupQueryAttention (onnxruntime's contrib operator) writes the new
 keys and values into the shared buffer in place. Tree attention is a bias of -inf between branches; its CPU kernel
 attends causally over buffer slots, so a parent must stand before its children.
+
+With 8 bits the base's matrices are int8 in blocks of 32 inputs with an fp32 scale each, and products take inputs rounded
+likewise (MatMulNBits): a quarter of the memory is read for a token. Embedding rows, norms, biases and adapters stay fp32.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -36,25 +40,39 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["build_graph", "cached_graph", "graph_folder"]
+__all__ = ["build_graph", "cached_graph", "graph_folder", "served_bits"]
 
 # Part of the cache key: raise it whenever the graph below changes.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
+
+# Inputs that share a scale in int8.
+_BLOCK = 32
+# Above so many parameters a token waits for memory. int8 then halves its time (bench/engine_speed.py) and costs the bundled
+# model 0.0001 bits per byte.
+_LARGEST_EXACT = 2_000_000
 
 
-def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
-    """The ONNX file of a checkpoint (made now or found) and its dimensions.
+def served_bits(shape: Shape, machine: str = "") -> int:
+    """32 (fp32, exact) for small models, 8 for large ones where onnxruntime's int8 product was seen to be fast."""
+    fits = all(shape.fused(name)[0] % _BLOCK == 0 for name in FUSED)
+    known = (machine or platform.machine()) in ("x86_64", "AMD64")
+    return 8 if known and fits and shape.parameters > _LARGEST_EXACT else 32
 
-    ``cache/engines/<key>/`` holds model.onnx and weights.bin; the key covers weights, config and graph version.
+
+def cached_graph(base: BaseModel, cache: Path, bits: int = 0) -> tuple[Path, Shape]:
+    """The ONNX file of a checkpoint (made now or found) and its dimensions; ``bits`` 0 is what served_bits says.
+
+    ``cache/engines/<key>/`` holds model.onnx and weights.bin; the key covers weights, config, bits and graph version.
     A build goes to a folder beside it and is renamed, so a killed build leaves nothing half made.
     """
     shape = read_shape(base.folder)
-    target = graph_folder(base.weights_hash, shape, cache)
+    bits = bits or served_bits(shape)
+    target = graph_folder(base.weights_hash, shape, cache, bits)
     private_folder(target.parent)
     if not (target / "model.onnx").is_file():
         made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
         try:
-            build_graph(open_checkpoint(base.folder), shape, made)
+            build_graph(open_checkpoint(base.folder), shape, made, bits)
             try:
                 made.rename(target)
             except OSError:
@@ -71,20 +89,21 @@ def cached_graph(base: BaseModel, cache: Path) -> tuple[Path, Shape]:
     return target / "model.onnx", shape
 
 
-def graph_folder(weights_hash: str, shape: Shape, cache: Path) -> Path:
+def graph_folder(weights_hash: str, shape: Shape, cache: Path, bits: int = 0) -> Path:
     """Where the ONNX form of a checkpoint lies, or would lie."""
-    key = hashlib.sha256(f"{GRAPH_VERSION} {weights_hash} {shape}".encode()).hexdigest()[:24]
+    bits = bits or served_bits(shape)
+    key = hashlib.sha256(f"{GRAPH_VERSION} {bits} {weights_hash} {shape}".encode()).hexdigest()[:24]
     return cache / "engines" / key
 
 
-def build_graph(tensors: Mapping[str, Array], shape: Shape, folder: Path) -> None:
-    """Write model.onnx and weights.bin (both 0600, flushed to disk) into ``folder``.
+def build_graph(tensors: Mapping[str, Array], shape: Shape, folder: Path, bits: int = 32) -> None:
+    """Write model.onnx and weights.bin (both 0600, flushed to disk) into ``folder``; ``bits`` are 32 or 8.
 
     Raises EngineProblem when a tensor is missing or has another shape than config.json says.
     """
     weights = folder / "weights.bin"
     with _private(weights) as file:
-        builder = _Builder(shape, tensors, file)
+        builder = _Builder(shape, tensors, file, bits)
         model = builder.model()
         file.flush()
         os.fsync(file.fileno())
@@ -120,8 +139,9 @@ def rope_tables(shape: Shape) -> tuple[Array, Array]:
 class _Builder:
     """Adds nodes one after another; each method returns the name of its result."""
 
-    def __init__(self, shape: Shape, tensors: Mapping[str, Array], file: BinaryIO) -> None:
+    def __init__(self, shape: Shape, tensors: Mapping[str, Array], file: BinaryIO, bits: int) -> None:
         self.shape = shape
+        self.bits = bits
         self.tensors = tensors
         self.file = file
         self.nodes: list[onnx.NodeProto] = []
@@ -164,10 +184,12 @@ class _Builder:
             skip = self.linear(layer, "down", self.node("Mul", [act, up]))
         normed, _ = self.norm(residual, skip, "model.norm.weight")
         picked = self.node("Gather", [normed, "rows"])  # (picked, hidden)
-        head = embedding
-        if not s.tied:
-            head = self.store("head", self.tensor("lm_head.weight", (s.vocabulary, s.hidden)))
-        self.node("Gemm", [picked, head], out="logits", transB=1)
+        name = "model.embed_tokens.weight" if s.tied else "lm_head.weight"
+        if self.bits == 8:
+            self.int8("head", picked, self.tensor(name, (s.vocabulary, s.hidden)), "logits")
+        else:
+            head = embedding if s.tied else self.store("head", self.tensor(name, (s.vocabulary, s.hidden)))
+            self.node("Gemm", [picked, head], out="logits", transB=1)
         self.outputs.insert(0, helper.make_tensor_value_info("logits", number, ["picked", s.vocabulary]))
         graph = helper.make_graph(self.nodes, "octod", self.inputs, self.outputs, self.stored)
         imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
@@ -258,7 +280,10 @@ class _Builder:
         matrix = np.concatenate(
             [self.tensor(f"{p}.weight", s.linear(k)[::-1]) for p, k in zip(parts, FUSED[name], strict=True)]
         )
-        result = self.node("MatMul", [value, self.store(f"{layer}.{name}.W", matrix.T)])
+        if self.bits == 8:
+            result = self.int8(f"{layer}.{name}.W", value, matrix)
+        else:
+            result = self.node("MatMul", [value, self.store(f"{layer}.{name}.W", matrix.T)])
         biases = [f"{p}.bias" for p in parts]
         if any(b in self.tensors for b in biases):
             sizes = [s.linear(k)[1] for k in FUSED[name]]
@@ -271,6 +296,19 @@ class _Builder:
         self.inputs.append(helper.make_tensor_value_info(down, TensorProto.FLOAT, [inner, rank]))
         self.inputs.append(helper.make_tensor_value_info(up, TensorProto.FLOAT, [rank, outer]))
         return self.node("Gemm", [self.node("MatMul", [value, down]), up, result])
+
+    def int8(self, name: str, value: str, matrix: Array, out: str = "") -> str:
+        """value @ matrix.T, the matrix (outputs, inputs) in int8 blocks around 128."""
+        import numpy as np
+
+        outer, inner = matrix.shape
+        blocks = matrix.reshape(outer, inner // _BLOCK, _BLOCK)
+        scale = np.abs(blocks).max(axis=-1) / np.float32(127)
+        scale[scale == 0] = 1.0
+        whole = np.rint(blocks / scale[..., None]) + 128
+        inputs = [value, self.store(name, whole.astype(np.uint8)), self.store(f"{name}.scale", scale)]
+        settings = {"K": inner, "N": outer, "bits": 8, "block_size": _BLOCK, "accuracy_level": 4}
+        return self.node("MatMulNBits", inputs, out, "com.microsoft", **settings)
 
     def split(self, value: str, sizes: list[int]) -> list[str]:
         from onnx import helper
@@ -306,16 +344,18 @@ class _Builder:
             self.stored.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
         return name
 
-    def store(self, name: str, values: Array) -> str:
-        """Append a tensor to weights.bin, 64-byte aligned, and declare it as external data."""
+    def store(self, name: str, values: Any) -> str:
+        """Append a tensor (uint8, or anything as fp32) to weights.bin, 64-byte aligned, and declare it as external data."""
         import numpy as np
         from onnx import TensorProto
 
         start = -(-self.file.tell() // 64) * 64
         self.file.write(b"\0" * (start - self.file.tell()))
-        data = np.ascontiguousarray(values, dtype=np.float32)
+        whole = values.dtype == np.uint8
+        data = np.ascontiguousarray(values, dtype=np.uint8 if whole else np.float32)
         self.file.write(data.tobytes())
-        proto = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=data.shape)
+        kind = TensorProto.UINT8 if whole else TensorProto.FLOAT
+        proto = TensorProto(name=name, data_type=kind, dims=data.shape)
         proto.data_location = TensorProto.EXTERNAL
         for key, value in (("location", "weights.bin"), ("offset", str(start)), ("length", str(data.nbytes))):
             proto.external_data.add(key=key, value=value)

@@ -98,7 +98,7 @@ def test_everything_is_private_under_any_umask(
 
 def test_durable_settings_are_in_force(registry: Registry) -> None:
     """WAL, synchronous FULL (2), foreign keys, no trusted schema, STRICT tables."""
-    execute = registry._database.conn.execute
+    execute = registry._connection.execute
     pragmas = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "user_version")
     assert ["wal", 2, 1, 0, 1] == [execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in pragmas]
     with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT value in INTEGER column"):
@@ -173,7 +173,7 @@ def test_damaged_database_says_what_to_do(paths: Paths, adapter_folder: Make, ca
 def test_registry_of_a_newer_octod_is_left_alone(paths: Paths) -> None:
     """Nothing is migrated downwards."""
     with Registry.open(paths) as registry:
-        registry._database.conn.execute("PRAGMA user_version=99")
+        registry._connection.execute("PRAGMA user_version=99")
     with pytest.raises(RegistryProblem, match="newer octod"):
         Registry.open(paths)
 

@@ -91,3 +91,9 @@ def test_a_long_signature_has_a_line_for_each_parameter() -> None:
     lines = signature_text("read", parameters, "bytes").splitlines()
     assert ["read(", "    source,", "    /,", "    *rest: str,"] == lines[:4]
     assert ["    option_4: int | None = None,", ") -> bytes"] == lines[-2:]
+
+
+def test_a_result_that_is_only_known_by_a_call_is_not_shown() -> None:
+    """``-> np.asarray(...)`` is a note of the index's, not a type."""
+    assert "total(x) -> int" == signature_text("total", (Parameter("x", "standard"),), "int")
+    assert "total(x)" == signature_text("total", (Parameter("x", "standard"),), "np.asarray(...)")

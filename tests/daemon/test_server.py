@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from octod.core.errors import DaemonError, EnvironmentProblem, OctodError, UsageError
 from octod.core.paths import Paths
 from octod.daemon import client as client_module
+from octod.daemon import server as server_module
 from octod.daemon.client import Client, NoAnswer, WrongVersion
 from octod.daemon.lifecycle import Hold, hold
 from octod.daemon.protocol import Document
@@ -83,6 +86,25 @@ def run(scenario: Callable[[House, Client], Awaitable[None]]) -> None:
                 await client.close()
 
     asyncio.run(play())
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="memory is given back by glibc")
+def test_a_daemon_at_rest_gives_free_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is free between pieces in use goes back to the system once nobody asks for a while."""
+    monkeypatch.setattr(server_module, "_REST", 0.2)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+    async def scenario(house: House, client: Client) -> None:
+        pieces = [bytes(10_000) for _ in range(5_000)]
+        full = resident()
+        pieces = pieces[::50]
+        await client.request("ping", {}, 5)
+        await until(lambda: resident() < full - 25)
+        assert 100 == len(pieces)
+
+    run(scenario)
 
 
 def test_a_menu_comes_back_as_json() -> None:

@@ -28,14 +28,15 @@ T = TypeVar("T")
 class Session:
     """A service on an environment that is indexed, with its event loop."""
 
-    def __init__(self, folder: Path, engine: Engine | None) -> None:
+    def __init__(self, folder: Path, engine: Engine | None, settings: Settings | None = None) -> None:
         self.environment = Installed(folder / "env")
         self.environment.install("shop", "1.0", SHOP)
         self.runner = asyncio.Runner()
-        self.service: OctodService = self.run(self._make(Paths.of({"OCTOD_HOME": str(folder / "o")}), engine))
+        paths = Paths.of({"OCTOD_HOME": str(folder / "o")})
+        self.service: OctodService = self.run(self._make(paths, engine, settings or Settings()))
 
-    async def _make(self, paths: Paths, engine: Engine | None) -> OctodService:
-        service = OctodService(paths, Settings(), engine, None)
+    async def _make(self, paths: Paths, engine: Engine | None, settings: Settings) -> OctodService:
+        service = OctodService(paths, settings, engine, None)
         await service.index(self.environment.python, False)
         return service
 
@@ -109,6 +110,21 @@ def test_unknown_receiver_is_unknown_and_not_invalid(session: Session) -> None:
     assert "unknown" == menu.route
 
 
+@pytest.mark.parametrize("milliseconds", [0, 10_000])
+def test_a_menu_asks_the_model_only_where_the_settings_say_so(tmp_path: Path, milliseconds: int) -> None:
+    """By default the menu waits for no model."""
+    session = Session(tmp_path, FakeEngine(), Settings(menu_model_ms=milliseconds))
+    try:
+        deadline = time.monotonic() + 10
+        while not session.run(session.service.status())["model"]["ready"]:
+            assert time.monotonic() < deadline
+        menu = check_menu(session, "import shop\nshop.$0")
+        assert menu is not None and "open_basket" in names(menu)
+        assert menu.model == bool(milliseconds)
+    finally:
+        session.close()
+
+
 def test_ghost_text_copies_what_the_file_did_before(session: Session) -> None:
     """The arguments of an earlier call of the same function come first, and close the bracket."""
     source = "import shop\na = shop.open_basket('me', currency='USD')\nb = shop.open_basket($0"
@@ -116,6 +132,15 @@ def test_ghost_text_copies_what_the_file_did_before(session: Session) -> None:
     found = session.run(session.service.ghost(session.document(source.replace("$0", "")), source.index("$0"), None))
     assert found is not None
     assert "'me', currency='USD')" == found.text
+
+
+def test_hover_tells_what_the_file_itself_defines(session: Session) -> None:
+    """The signature and docstring of its functions and classes."""
+    text = 'class Till:\n    """Takes money."""\n    def __init__(self, size=1): ...\n\ndef pay(till, much=0):\n    """Pay it."""\n\npay(Till())\n'
+    for name, signature, doc in (("pay(Till", "pay(till, much=0)", "Pay it."), ("Till())", "class Till(size=1)", "Takes money.")):
+        found = session.run(session.service.hover(session.document(text), text.index(name)))
+        assert found is not None
+        assert (signature, doc) == (found.signature, found.doc)
 
 
 def test_hover_tells_signature_library_and_version(session: Session) -> None:
@@ -134,7 +159,7 @@ def test_hover_tells_signature_library_and_version(session: Session) -> None:
 @pytest.mark.slow
 def test_upgrade_and_removal_show_within_five_seconds(tmp_path: Path) -> None:
     """A changed package changes the menu without a command, while a model ranks."""
-    session = Session(tmp_path, FakeEngine())
+    session = Session(tmp_path, FakeEngine(), Settings(menu_model_ms=40))
     text = "import shop\nshop."
 
     async def wait_for(wanted: Callable[[list[str]], bool]) -> float:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from octod.daemon.bare import worth
 from octod.daemon.gather import stamps, write
 from octod.daemon.unimported import Importable, Table, Unimported
 from octod.indexer.build import build
@@ -83,7 +84,7 @@ def test_an_upgrade_changes_what_changed(tmp_path: Path) -> None:
 
 def test_a_table_is_searched_in_milliseconds() -> None:
     """A hundred thousand names; whatever the beginning."""
-    lines = sorted(f"name{n:06d}\tName{n:06d}\tpkg{n % 200}.deep\tclass\t{n % 50}" for n in range(100_000))
+    lines = sorted(f"name{n:06d}\tName{n:06d}\tpkg{n % 200}.deep\tclass\t0\t{n % 50}" for n in range(100_000))
     table = Table(("{}\n" + "\n".join(lines) + "\n").encode())
     assert 100_000 == len(table)
     fastest = 9.0
@@ -96,6 +97,56 @@ def test_a_table_is_searched_in_milliseconds() -> None:
     assert fastest < 0.03
     assert ["Name099999"] == [f.name for f in table.beginning("NAME099999")]
     assert [] == table.beginning("zzz")
+
+
+# what is typed, the first entry that would be imported, and for what: (calls, imports elsewhere) of each path that has the name
+EVERYDAY = {
+    "typing.Optional": (0, 90), "typing.Any": (0, 99), "typing.List": (0, 80), "typing.Callable": (0, 20), "collections.abc.Callable": (0, 60),
+    "typing.Iterable": (0, 20), "collections.abc.Iterable": (0, 50), "collections.abc.Sequence": (0, 50), "typing.Sequence": (0, 20),
+    "grammar.core.Optional": (0, 0), "pages.options.Optional": (13, 0), "shapes.core.Any": (9, 0), "shapes.List": (12, 1), "graphics.path.Path": (29, 2),
+    "models.BaseModel": (0, 0), "client.BaseModel": (5, 0), "pydantic.BaseModel": (0, 21), "models.BaseModelOutput": (40, 0),
+    "pathlib.Path": (290, 40), "pandas.DataFrame": (1600, 5), "frames.v1.DataFrame": (2, 0), "dataclasses.dataclass": (150, 90),
+    "pydantic.dataclasses.dataclass": (5, 1), "dataclasses.field": (210, 30), "fields.core.field": (70, 0), "enum.Enum": (0, 60),
+    "columns.sql.Enum": (9, 1), "collections.defaultdict": (110, 70), "collections.Counter": (28, 9), "language.util.Counter": (7, 0),
+    "datetime.datetime": (300, 40), "datetime.timedelta": (90, 30), "contextlib.contextmanager": (10, 30), "functools.partial": (90, 40),
+    "flask.Flask": (90, 9), "numeric.flatnonzero": (30, 0), "abc.ABC": (0, 40), "typing.TypeVar": (30, 60), "deep.core.util.TypeVarType": (30, 0),
+    "uuid.uuid4": (90, 20), "deep.core.util.uuid4": (9, 0),
+}  # fmt: skip
+WANTED = {
+    "Opt": "typing.Optional", "Any": "typing.Any", "Lis": "typing.List", "Calla": "collections.abc.Callable", "Iter": "collections.abc.Iterable",
+    "Seq": "collections.abc.Sequence", "BaseM": "pydantic.BaseModel", "Path": "pathlib.Path", "Pat": "pathlib.Path", "DataF": "pandas.DataFrame",
+    "dataf": "pandas.DataFrame", "datac": "dataclasses.dataclass", "fie": "dataclasses.field", "Enum": "enum.Enum", "defa": "collections.defaultdict",
+    "Coun": "collections.Counter", "timed": "datetime.timedelta", "contextm": "contextlib.contextmanager", "parti": "functools.partial",
+    "Fla": "flask.Flask", "ABC": "abc.ABC", "TypeV": "typing.TypeVar", "uui": "uuid.uuid4",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "wanted"), list(WANTED.items()), ids=list(WANTED))
+def test_everyday_names_come_from_where_others_import_them(typed: str, wanted: str) -> None:
+    """Calls say nothing of what stands in annotations and class heads: imports do."""
+    lines = []
+    for path, (calls, imports) in EVERYDAY.items():
+        module, _, name = path.rpartition(".")
+        lines.append(f"{name.lower()}\t{name}\t{module}\tclass\t{calls}\t{calls + 4 * imports}")
+    table = Table(("{}\n" + "\ttyping.Any\tpandas\timport\t9\t0\n" + "\n".join(sorted(lines)) + "\n").encode())
+    found = sorted(table.beginning(typed), key=lambda one: -worth(one, typed, ()))
+    assert wanted == f"{found[0].module}.{found[0].name}"
+
+
+@pytest.mark.slow
+def test_what_others_import_is_counted(place: Place, tmp_path: Path) -> None:
+    """By the path that they write, a star on the way or not; after an upgrade of one the others' imports still count."""
+    own = Place(tmp_path)
+    own.environment.install("model", "1.0", {"model/__init__.py": "from model.main import *\n", "model/main.py": "class Modelled: ...\n"})
+    users = {f"user/m{n}.py": "from model import Modelled\nfrom facade import Frame\n" for n in range(4)}
+    own.environment.install("user", "1.0", {"user/__init__.py": "", **users})
+    own.refresh()
+    assert 16 == next(f.uses for f in own.found("Frame") if f.module == "facade")
+    assert 16 == next(f.uses for f in own.found("Modelled") if f.module == "model")
+    own.environment.install("facade", "2.0", FACADE)
+    own.refresh()
+    assert 16 == next(f.uses for f in own.found("Frame") if f.module == "facade")
+    assert 0 == next(f.uses for f in place.found("Frame") if f.module == "facade")
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from tests.lsp.client import LspClient
 __all__ = ["SHOP", "House", "labels", "until"]
 
 SHOP = {"shop/__init__.py": CLIENT, "shop/more.py": "def later(): ...\n"}
+ASK_MODEL = "menu_model_ms = 40\n"  # menus ask the model, too
 T = TypeVar("T")
 
 
@@ -43,6 +44,7 @@ class House:
             self.project.mkdir()
         self.environ = {"OCTOD_HOME": str(folder / "o"), "HOME": str(folder)}
         self.paths = Paths.of(self.environ)
+        (private_folder(self.paths.config) / "config.toml").write_text(ASK_MODEL)
         key = find_environment(self.environment.python).key
         self.index = self.paths.indexes / f"{key}.db"
         if index is not None:
@@ -86,8 +88,7 @@ class House:
         """Serve a copy of the bundled base, so that nobody replaces it meanwhile."""
         folder = self.folder / "base"
         shutil.copytree(bundled_base().folder, folder)
-        private_folder(self.paths.config)
-        (self.paths.config / "config.toml").write_text(f'base = "{folder}"\nengine_threads = 1\n')
+        (self.paths.config / "config.toml").write_text(f'{ASK_MODEL}base = "{folder}"\nengine_threads = 1\n')
         return BaseModel.of(folder)
 
     def publish(self, base: BaseModel, distribution: str) -> Adapter:

@@ -21,7 +21,7 @@ async def serving(
     house: House, engine: Engine | None, settings: Settings | None = None
 ) -> AsyncIterator[OctodService]:
     """A service that has looked at the environment and whose engine is up, stopped at the end."""
-    service = OctodService(house.paths, settings or Settings(), engine, None)
+    service = OctodService(house.paths, settings or Settings(menu_model_ms=40), engine, None)
     try:
         await service.index(house.environment.python, False)
         async with asyncio.timeout(30):

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from octod.adapters.identity import BaseModel, bundled_base
 from octod.adapters.verify import MODULES, base_shapes
 from octod.core.errors import EngineProblem
 from octod.core.paths import Paths
-from octod.daemon.engines.embedded import EmbeddedEngine
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Mixture, Prompt
 from octod.daemon.engines.vllm import VllmEngine
 from octod.daemon.engines.vllm_child import Child
 
 from tests.daemon.engines.conftest import CONFIG, make_tokenizer
 from tests.end_to_end.house import House, until
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+from engine_parity import Here
 
 PYTHON = Path(os.environ.get("OCTOD_TEST_VLLM", ""))
 pytestmark = [
@@ -110,8 +113,7 @@ def make_adapters(base: BaseModel, folder: Path, count: int) -> list[AdapterFile
 
 async def compare(base: BaseModel, paths: Paths, adapters: list[AdapterFiles], mixtures: list[Mixture]) -> int:
     """Ask both engines the same with each mixture; the number of the vLLM process, which is gone."""
-    here, there = EmbeddedEngine(base.folder, paths), VllmEngine(Child(PYTHON, base.folder, paths), base.folder, paths)
-    await here.start()
+    here, there = Here(base.folder, paths, 32), VllmEngine(Child(PYTHON, base.folder, paths), base.folder, paths)
     try:
         await there.start()
         pid = there.info.pid
@@ -131,7 +133,6 @@ async def compare(base: BaseModel, paths: Paths, adapters: list[AdapterFiles], m
         return pid
     finally:
         await there.stop()
-        await here.stop()
 
 
 def test_forty_adapters_say_what_they_say_in_the_embedded_engine(tmp_path: Path) -> None:

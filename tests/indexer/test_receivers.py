@@ -78,6 +78,13 @@ class Cow(Animal):
     async def __aexit__(self, *a) -> None: ...
     def __aiter__(self) -> AsyncIterator[Milk]: ...
 
+class LoadedLater:
+    def __init__(self, name: str) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+class Kept:
+    def keep(self) -> None: ...
+
 class Milk:
     litres: float = 0.0
     def __add__(self, other: Milk) -> Milk: ...
@@ -350,7 +357,9 @@ __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
 """
 
 MODULES = {
-    "farm": FARM,
+    "farm": FARM + "machines = LoadedLater('farm.machines')\nkept = Kept()\n",
+    "farm.machines": "class Harvester:\n    def reap(self): ...\n",
+    "farm.kept": "class Other: ...\n",
     "farm.tools": TOOLS,
     "farm.barn": BARN,
     "farm.deep.inner": "from ..tools import Rake\ndef rake() -> Rake: ...\n",
@@ -387,6 +396,9 @@ CASES: dict[str, tuple[str, str, str]] = {
     "module": ("import farm\nfarm.$0", "farm", "Cow buy tools bale Hay"),
     "module alias": ("import farm.tools as ft\nft.$0", "farm.tools", "Rake sharpen"),
     "submodule": ("import farm.tools\nfarm.tools.$0", "farm.tools", "Rake"),
+    "submodule behind a lazy variable": ("import farm.machines\nfarm.machines.Harvester().$0", "farm.machines.Harvester()", "reap"),
+    "lazy variable by from": ("from farm import machines\nmachines.$0", "farm.machines", "Harvester"),
+    "variable with the name of a submodule": ("from farm import kept\nkept.$0", "farm.Kept()", "keep"),
     "submodule by from": ("from farm import tools\ntools.$0", "farm.tools", "Rake"),
     "module of a namespace package": ("import farm.deep.inner\nfarm.deep.inner.rake().$0", "farm.tools.Rake()", "scratch"),
     "namespace package": ("import farm.deep\nfarm.deep.$0", "farm.deep", "inner"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from octod.indexer.lookup import members
+from octod.indexer.members import members
 from octod.indexer.parse import parse_at
 from octod.indexer.scope import (
     arguments_at,

@@ -65,7 +65,7 @@ def test_a_scope_comes_back_as_it_was_stored(tmp_path: Path) -> None:
             "other": Symbol("other", "alias", target="x.y.z"),
             "same": Symbol("same", "alias", target="x.y.same", public=False),
         },
-        ("os",), True, "gone in 2",
+        ("os",), True, "gone in 2", ("m", "p"),
     )  # fmt: skip
     with opened(tmp_path) as index:
         index.replace_library(distribution(), [module("ham"), scope])

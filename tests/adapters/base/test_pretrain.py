@@ -107,6 +107,14 @@ def test_a_pause_costs_little_of_the_budget(config: PretrainConfig) -> None:
     assert torch.load(path, weights_only=True)["progress"]["seconds"] <= 30 * 3
 
 
+def test_a_schedule_of_steps_needs_no_clock(config: PretrainConfig) -> None:
+    """Ten steps with the rate of each step's share, every step watched, whatever time they take."""
+    seen: list[int] = []
+    path = pretrain(replace(config, max_steps=0, steps=10, minutes=1e-9), Clock(), lambda model, step: seen.append(step))
+    assert list(range(1, 11)) == seen
+    assert 10 == torch.load(path, weights_only=True)["progress"]["step"]
+
+
 def test_the_schedule_warms_up_holds_and_decays() -> None:
     """The factor rises to one, stays, and falls to a hundredth."""
     factors = [module._factor(share, 0.1, 0.5) for share in (0.0, 0.05, 0.1, 0.4, 0.75, 1.0)]

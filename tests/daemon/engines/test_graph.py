@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from octod.adapters.mixture import Factors, load, stack, write
 from octod.core.errors import EngineProblem
 from octod.core.paths import Paths
 from octod.daemon.engines.decoder import SLOTS, Decoder
-from octod.daemon.engines.graph import cached_graph
-from octod.daemon.engines.shape import read_shape
+from octod.daemon.engines.graph import build_graph, cached_graph, served_bits
+from octod.daemon.engines.shape import Shape, read_shape
 from octod.daemon.engines.weights import Weights
 
 from .conftest import make_adapter, make_checkpoint, make_tokenizer
@@ -191,6 +192,55 @@ def rewritten(saved: Path, folder: Path) -> Path:
     return folder
 
 
+def random_model(shape: Shape) -> dict[str, np.ndarray]:
+    """Weights as trained ones are spread, with a norm that differs from one."""
+    source = np.random.default_rng(2)
+    found = {"model.embed_tokens.weight": source.normal(0, 0.3, (shape.vocabulary, shape.hidden)), "model.norm.weight": np.ones(shape.hidden)}
+    for layer in range(shape.layers):
+        prefix = f"model.layers.{layer}."
+        for part in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"):
+            inner, outer = shape.linear(part)
+            found[f"{prefix}{part}.weight"] = source.normal(0, inner**-0.5, (outer, inner))
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            found[f"{prefix}{norm}.weight"] = 1.0 + 0.1 * source.normal(size=shape.hidden)
+    return {name: values.astype(np.float32) for name, values in found.items()}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("tied", [True, False])
+def test_int8_stays_close_to_the_exact_logits(tied: bool, tmp_path: Path) -> None:
+    """Two hundredths of the logits' spread, the same likeliest token nearly always, and an adapter counts as much."""
+    shape = Shape("llama", 2, 64, 4, 2, 16, 96, 600, 512, 1e-5, tied, 10_000.0)
+    weights = random_model(shape)
+    if not tied:
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"][::-1].copy()
+    engines = []
+    for bits in (32, 8):
+        (tmp_path / str(bits)).mkdir()
+        build_graph(weights, shape, tmp_path / str(bits), bits)
+        engines.append(Decoder(tmp_path / str(bits) / "model.onnx", shape, 1))
+    source = np.random.default_rng(3)
+    factors = {
+        "model.layers.1.self_attn.v_proj": (source.normal(0, 0.3, (4, 64)).astype(np.float32), source.normal(0, 0.3, (32, 4)).astype(np.float32))
+    }
+    write(factors, tmp_path / "adapter")
+    for engine in engines:
+        engine.load("a", tmp_path / "adapter")
+    for mixture in ((), (("a", 1.0),)):
+        exact, rounded = (np.stack([e.read(TOKENS[: n + 1], mixture, go_on).copy() for n in range(100)]) for e in engines)
+        assert np.abs(exact - rounded).std() < 0.02 * exact.std()
+        assert (exact.argmax(-1) == rounded.argmax(-1)).mean() > 0.9
+    assert (tmp_path / "8" / "weights.bin").stat().st_size < 0.75 * (tmp_path / "32" / "weights.bin").stat().st_size
+
+
+def test_large_models_are_served_in_int8_where_that_was_measured() -> None:
+    """Half a billion parameters on x86-64; not elsewhere, not small ones, and not widths that no block fits."""
+    half = Shape("qwen2", 24, 896, 14, 2, 64, 4864, 151_936, 2048, 1e-6, tied=True, theta=1e6)
+    assert (8, 8, 32) == tuple(served_bits(half, machine) for machine in ("x86_64", "AMD64", "riscv64"))
+    assert 32 == served_bits(replace(half, inner=4880), "x86_64")
+    assert 32 == served_bits(replace(half, layers=1, vocabulary=600, hidden=128, inner=320, heads=2), "x86_64")
+
+
 @pytest.mark.engine
 def test_pieces_and_cached_prefixes_change_nothing(checkpoint: Path, paths: Paths) -> None:
     """Reading in pieces, going on, going back and switching between prompts gives the logits of one fresh reading."""
@@ -219,6 +269,37 @@ def test_a_tree_gives_each_branch_its_own_logits(checkpoint: Path, paths: Paths)
         decoder(checkpoint, paths).read([*tokens, 11], (), go_on),
         atol=1e-5,
     )
+
+
+@pytest.mark.engine
+def test_every_position_is_what_reading_up_to_it_gives(checkpoint: Path, tmp_path: Path, paths: Paths) -> None:
+    """One forward for evaluations, under a mixture too, and what was read before stays as it was."""
+    engine = decoder(checkpoint, paths)
+    engine.load("a", make_adapter(tmp_path / "a", 1).folder)
+    for mixture in ((), (("a", 1.0),)):
+        before = engine.read(TOKENS[:30], mixture, go_on).copy()
+        rows = engine.every(TOKENS[:40], mixture)
+        for n in (0, 17, 39):
+            np.testing.assert_allclose(rows[n], decoder_with(engine, paths, checkpoint).read(TOKENS[: n + 1], mixture, go_on), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(engine.read(TOKENS[:30], mixture, go_on), before, atol=1e-5, rtol=0)
+
+
+def decoder_with(other: Decoder, paths: Paths, folder: Path) -> Decoder:
+    """A fresh decoder with another one's adapters."""
+    fresh = decoder(folder, paths)
+    fresh.adapters.update(other.adapters)
+    return fresh
+
+
+@pytest.mark.engine
+def test_a_tree_grows_from_the_beginning_of_a_longer_prompt(checkpoint: Path, paths: Paths) -> None:
+    """A cursor near the top of a file whose end was read before: the prompt's own slot is used, not the longer one's."""
+    engine = decoder(checkpoint, paths)
+    engine.read(TOKENS, (), go_on)
+    rows = engine.branch(TOKENS[:50], (), [5, 6], [-1, -1], go_on)
+    for row, token in zip(rows, (5, 6), strict=True):
+        expected = decoder(checkpoint, paths).read([*TOKENS[:50], token], (), go_on)
+        np.testing.assert_allclose(row, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.engine
