@@ -25,7 +25,7 @@ from octod.core.settings import Settings
 from octod.core.symbols import LibraryId
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
-__all__ = ["Model", "engine_for"]
+__all__ = ["Model", "base_for", "engine_for"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -44,6 +44,13 @@ class _Seen:
 
     stamp: tuple[int, ...] = ()
     adapters: tuple[Adapter, ...] = ()
+
+
+def base_for(settings: Settings, paths: Paths) -> BaseModel | None:
+    """The base that the settings name, hashed, None for an index alone; raises OctodError when it cannot be read."""
+    from octod.adapters.bases import base_of
+
+    return None if settings.engine == "none" else base_of(settings.base, paths)
 
 
 def engine_for(settings: Settings, base: BaseModel | None, paths: Paths) -> Engine | None:

@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octod.adapters.accepted import Accepted
-from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
@@ -34,7 +33,7 @@ from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model, engine_for
+from octod.daemon.model import Model, base_for, engine_for
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -245,8 +244,7 @@ class OctodService:
     async def base_changed(self) -> None:
         """Take up the base and the engine that the settings name now; what cannot be had leaves the old one at work."""
         settings = await asyncio.to_thread(Settings.read, self._paths.config)
-        none = settings.engine == "none"
-        base = None if none else await asyncio.to_thread(base_of, settings.base, self._paths)
+        base = await asyncio.to_thread(base_for, settings, self._paths)
         engine = engine_for(settings, base, self._paths)
         async with self._changing:
             self._starting.cancel()
