@@ -164,7 +164,8 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
                 files.append(AdapterFiles(adapter.name, adapter.folder, adapter.rank, adapter.scaling))
     with Index.open(options.index) as index:
         asked = questions(read_sites(options.sites, options.limit), index, adapters)
-    here, there = Here(base, paths, options.bits), VllmEngine(Child(options.python, base, paths), base, paths)
+    here = Here(base, paths, options.bits)
+    there = VllmEngine(Child(options.python, base, paths), base, paths, own=not options.shared, shared=options.shared)
     began = time.perf_counter()
     await there.start()
     started = time.perf_counter() - began
@@ -185,6 +186,7 @@ def main() -> int:
     parser.add_argument("--index", type=Path, required=True, help="the index of their environment, only read")
     parser.add_argument("--python", type=Path, required=True, help="the interpreter of an environment that has vLLM")
     parser.add_argument("--limit", type=int, default=500)
+    parser.add_argument("--shared", type=Path, help="ask vLLM as a server that others share, adapters in this empty folder")
     parser.add_argument("--bits", type=int, default=0, choices=(0, 8, 32), help="of the embedded engine's matrices")
     print(json.dumps(asyncio.run(measure(parser.parse_args())), indent=1))
     return 0
