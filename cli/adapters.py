@@ -136,6 +136,32 @@ def _refusal(registry: Registry, name: str) -> str:
 
 
 @adapters.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--to", "folder", help="The folder (default: `engine_adapters` of the settings).")
+def push(names: tuple[str, ...], folder: str | None) -> None:
+    """Put adapters (default: all) where a team's model server finds them: a folder that it reads.
+
+    Each is verified first. What is there already stays as it is: an adapter's name holds the hash of its content.
+    """
+    from pathlib import Path
+
+    from octod.core.errors import UsageError
+    from octod.core.settings import Settings
+    from octod.daemon.engines.vllm_adapters import publish
+
+    place = folder or Settings.read(Paths.of().config).engine_adapters
+    if not place:
+        raise UsageError("no folder is named", "`--to FOLDER`, or set engine_adapters")
+    shared = Path(place).expanduser().absolute()
+    if not shared.is_dir():
+        raise UsageError(f"{shared} is not a folder", "make it, or mount it, where the server sees it too")
+    with _opened() as registry:
+        for adapter in [registry.get(name) for name in names] or list(registry.adapters()):
+            registry.verify(adapter.name)
+            click.echo(str(publish(adapter.name, adapter.folder, shared)))
+
+
+@adapters.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def rm(names: tuple[str, ...]) -> None:
     """Remove adapters and their files; a running daemon stops using them at once."""

@@ -57,7 +57,7 @@ def add(source: str, name: str | None, as_json: bool) -> None:
     stays when the original is deleted); from another one they are copied. Nothing is half added: a command that fails or is
     killed leaves nothing that counts.
 
-    This is the only command that asks a network, and only for a hub id (HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE count as
+    This command asks a network only for a hub id (HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE count as
     they do for the hub's own tools); without a network, what lies in the hub's cache is used.
     """
     from datetime import UTC, datetime

@@ -71,9 +71,9 @@ def show_status(found: Mapping[str, Any]) -> None:
     model = found.get("model") or {}
     if model:
         ready = "ready" if model.get("ready") else "starting"
-        click.echo(
-            f"engine    {model.get('engine')}, {ready if not model.get('problem') else model['problem']}"
-        )
+        click.echo(f"engine    {model.get('engine')}, {model.get('problem') or ready}")
+        if model.get("doing"):
+            click.echo(f"          {model['doing']}")
         click.echo(f"base      {model.get('base') or 'none'}")
         click.echo(f"adapters  {', '.join(model.get('adapters') or ()) or 'none in use'}")
         for name, reason in (model.get("refused") or {}).items():

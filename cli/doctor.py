@@ -73,6 +73,7 @@ def checks(paths: Paths, environment: str | None = None) -> Iterator[Check]:
         ("daemon", lambda: _daemon(paths)),
         ("environment", lambda: _environment(paths, environment)),
         ("base model", _base),
+        ("engine", lambda: _engine(paths)),
         ("adapters", lambda: _adapters(paths)),
         ("training", _training),
         ("watches", _watches),
@@ -246,6 +247,23 @@ def _adapters(paths: Paths) -> Iterator[Check]:
             except AdapterRefused as error:
                 yield Check("adapters", "fail", f"{name}: {error.message}", error.hint)
     yield Check("adapters", "ok", f"{len(names)} in the registry")
+
+
+def _engine(paths: Paths) -> Iterator[Check]:
+    """Whether what the settings want to run the model with is there; a server's own answers are `octod engine check`'s."""
+    from octod.core.settings import Settings
+
+    settings = Settings.read(paths.config)
+    if settings.engine != "vllm":
+        yield Check("engine", "ok", settings.engine)
+    elif settings.engine_url:
+        yield Check("engine", "ok", f"the server at {settings.engine_url}; `octod engine check` asks it")
+    else:
+        from octod.daemon.engines.vllm_machine import build_of, installed_python
+
+        python = Path(settings.engine_python).expanduser() if settings.engine_python else installed_python(paths)
+        build = build_of(python)
+        yield Check("engine", "ok", f"vllm {build.version} ({build.kind}) at {build.python}")
 
 
 def _training() -> Iterator[Check]:

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("octod.cli.train:train", "Train an adapter for an installed package"),
     "adapters": ("octod.cli.adapters:adapters", "List, check and remove trained adapters"),
     "base": ("octod.cli.base:base", "Add, choose, show and train base models"),
+    "engine": ("octod.cli.engine:engine", "Install and choose what runs the model"),
 }
 
 

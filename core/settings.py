@@ -15,7 +15,7 @@ from octod.core.paths import private_folder
 
 __all__ = ["EngineKind", "Settings", "change_setting"]
 
-EngineKind = Literal["embedded", "none"]
+EngineKind = Literal["embedded", "vllm", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,14 @@ class Settings:
     """What a user may choose.
 
     ==================  =========================================================================
-    ``engine``          ``embedded`` (default) or ``none``: the menu from the index alone, no ghost text
+    ``engine``          ``embedded`` (default), ``vllm``, or ``none``: the menu from the index alone, no ghost text
     ``engine_threads``  threads of the embedded engine (default 2)
+    ``engine_python``   with ``vllm``: the interpreter of an environment that has vLLM; empty means the one that
+                        ``octod engine install vllm`` made
+    ``engine_url``      with ``vllm``: a server that runs already, ``https://HOST:PORT`` or ``unix:/PATH``, instead of one
+                        on this machine
+    ``engine_token``    what that server wants to be told (its API key)
+    ``engine_adapters`` the folder that this machine and that server both see, where adapters are put for it
     ``base``            another base model: the name of one that ``octod base add`` added, or a folder; empty means
                         the bundled one
     ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer; 0, the
@@ -38,6 +44,10 @@ class Settings:
 
     engine: EngineKind = "embedded"
     engine_threads: int = 2
+    engine_python: str = ""
+    engine_url: str = ""
+    engine_token: str = ""
+    engine_adapters: str = ""
     base: str = ""
     menu_model_ms: int = 0
     ghost_ms: int = 300

@@ -11,6 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from octod.adapters.identity import BaseModel
@@ -24,7 +25,7 @@ from octod.core.settings import Settings
 from octod.core.symbols import LibraryId
 from octod.daemon.engines.protocol import AdapterFiles, CallConstraint, Ending, Engine, Generated
 
-__all__ = ["Model", "embedded"]
+__all__ = ["Model", "base_for", "engine_for"]
 
 log = logging.getLogger("octod.daemon")
 
@@ -32,6 +33,8 @@ Say = Callable[[str], None]
 Installed = Mapping[str, tuple[LibraryId, ...]]  # import name -> the distributions that provide it
 T = TypeVar("T")
 
+_NONE = "no engine: the menu comes from the index alone"
+_LOOK = 0.25  # seconds between two looks at an engine that starts
 _AGAIN, _AGAIN_MOST = 5.0, 300.0  # seconds until an engine that did not start is tried again; doubled each time
 
 
@@ -43,11 +46,35 @@ class _Seen:
     adapters: tuple[Adapter, ...] = ()
 
 
-def embedded(base: BaseModel, paths: Paths, settings: Settings) -> Engine:
-    """The embedded engine over a base, not started."""
+def base_for(settings: Settings, paths: Paths) -> BaseModel | None:
+    """The base that the settings name, hashed, None for an index alone; raises OctodError when it cannot be read."""
+    from octod.adapters.bases import base_of
+
+    return None if settings.engine == "none" else base_of(settings.base, paths)
+
+
+def engine_for(settings: Settings, base: BaseModel | None, paths: Paths) -> Engine | None:
+    """The engine, not started, that the settings name over a base; None without one. UsageError where it cannot be."""
+    if base is None:
+        return None
     from octod.daemon.engines.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
+    here = EmbeddedEngine(base.folder, paths, threads=settings.engine_threads)
+    if settings.engine != "vllm":
+        return here
+    from octod.daemon.engines.vllm import Remote, VllmEngine
+
+    if settings.engine_url:
+        from octod.daemon.engines.fallback import FallbackEngine
+
+        shared = Path(settings.engine_adapters).expanduser() if settings.engine_adapters else None
+        server = Remote(settings.engine_url, settings.engine_token)
+        return FallbackEngine(VllmEngine(server, base.folder, paths, shared=shared, own=False), here)
+    from octod.daemon.engines.vllm_child import Child
+    from octod.daemon.engines.vllm_machine import installed_python
+
+    python = Path(settings.engine_python).expanduser() if settings.engine_python else installed_python(paths)
+    return VllmEngine(Child(python, base.folder, paths), base.folder, paths)
 
 
 class Model:
@@ -62,9 +89,10 @@ class Model:
         self._told: set[tuple[str, str]] = set()
         self._loading: dict[str, asyncio.Task[str | None]] = {}
         self.ready = False
-        self.problem = "" if engine else "no engine: the menu comes from the index alone"
+        self.problem = "" if engine else _NONE
         self.registry_problem = ""
         self._failed_pid: int | None = None  # the worker that ``problem`` is about
+        self._doing = ""  # what was said last of an engine that stands in for another
         self.late = 0  # questions that the engine did not answer in time
 
     async def start(self) -> None:
@@ -92,10 +120,16 @@ class Model:
         if self._engine is not None:
             await self._engine.stop()
 
-    async def replace(self, engine: Engine, base: BaseModel) -> None:
+    async def follow(self, report: Callable[[float | None, str], None]) -> None:
+        """Report what the engine does until it is ready, or the first try to start it has failed."""
+        while self._engine is not None and not self.ready and not self.problem:
+            report(None, self._engine.info.doing)
+            await asyncio.sleep(_LOOK)
+
+    async def replace(self, engine: Engine | None, base: BaseModel | None) -> None:
         """Give up the engine for another one, which ``start`` brings up; nobody may be starting the old one."""
         old, self._engine, self._base = self._engine, engine, base
-        self.ready, self.problem, self._failed_pid = False, "", None
+        self.ready, self.problem, self._failed_pid = False, "" if engine else _NONE, None
         for task in list(self._loading.values()):
             task.cancel()
         for known in (self._loading, self._loaded, self._damaged, self._refused, self._told):
@@ -183,13 +217,20 @@ class Model:
             "adapters": sorted(self._loaded),
             "refused": refused,
             "late": self.late,
+            "doing": info.doing,
             # a worker that has come back has no part in the fault of the one before
             "problem": ("" if info.alive and info.pid != self._failed_pid else self.problem) or self.registry_problem,
         }
 
     def _awake(self) -> Engine | None:
         """The engine when it can answer now: an answer does not wait for one that is starting again."""
-        return self._engine if self._engine is not None and self.ready and self._engine.info.alive else None
+        if self._engine is None or not self.ready:
+            return None
+        info = self._engine.info
+        if info.doing != self._doing and info.alive:  # another engine answers than the one that is set, or it does again
+            self._say(info.doing or "The model server answers, it is used from now on")
+            self._doing = info.doing
+        return self._engine if info.alive else None
 
     async def _tried(self, asked: Awaitable[T], mixture: Mixture) -> T | None:
         try:

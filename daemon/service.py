@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octod.adapters.accepted import Accepted
-from octod.adapters.bases import base_of
 from octod.adapters.identity import BaseModel
 from octod.adapters.ranker import Ranker
 from octod.adapters.routing import Choice
@@ -34,7 +33,7 @@ from octod.daemon.imports import left_out
 from octod.daemon.jedi_worker import JediWorker
 from octod.daemon.jobs import Jobs
 from octod.daemon.learning import Learning
-from octod.daemon.model import Model, embedded
+from octod.daemon.model import Model, base_for, engine_for
 from octod.daemon.offers import Around, Offer, acquaint, offer_at
 from octod.daemon.protocol import Document, Notify
 from octod.daemon.routes import Routes
@@ -243,16 +242,16 @@ class OctodService:
         self.notify("changed", {})
 
     async def base_changed(self) -> None:
-        """Take up the base that the settings name now; one that is none leaves the old one at work."""
+        """Take up the base and the engine that the settings name now; what cannot be had leaves the old one at work."""
         settings = await asyncio.to_thread(Settings.read, self._paths.config)
-        if self._settings.engine == "none":
-            return
-        base = await asyncio.to_thread(base_of, settings.base, self._paths)
+        base = await asyncio.to_thread(base_for, settings, self._paths)
+        engine = engine_for(settings, base, self._paths)
         async with self._changing:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-            await self._model.replace(embedded(base, self._paths, self._settings), base)
-            self._starting = asyncio.create_task(self._model.start())
+            await self._model.replace(engine, base)
+            self._settings = settings
+            self._starting = asyncio.create_task(self._start())
         self.notify("changed", {})
 
     async def stop(self) -> None:
@@ -269,6 +268,8 @@ class OctodService:
         """Bring up the engine, which keeps every core busy for a second, once the first menu has gone out or nobody asked for one."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._answered.wait(), _QUIET)
+        if self._settings.engine == "vllm":  # which takes a minute
+            self._jobs.start("starting the engine", self._model.follow)
         await self._model.start()
 
     # helpers -------------------------------------------------------------------------------------------------------
@@ -396,4 +397,4 @@ def make_service(paths: Paths, settings: Settings, base: BaseModel | None) -> Oc
     gc.set_threshold(100_000, 20, 100)
     # A read of the index gives up the interpreter some hundred times; with a build beside it each would wait for 5 ms.
     sys.setswitchinterval(0.0005)
-    return OctodService(paths, settings, embedded(base, paths, settings) if base is not None else None, base)
+    return OctodService(paths, settings, engine_for(settings, base, paths), base)

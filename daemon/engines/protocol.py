@@ -53,6 +53,7 @@ class EngineInfo:
     pid: int | None
     alive: bool
     base_hash: str = ""
+    doing: str = ""  # what it does while it is not alive
 
 
 @dataclass(frozen=True, slots=True)

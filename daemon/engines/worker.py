@@ -193,38 +193,23 @@ class _Worker:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The prompt's tokens, with room for an answer."""
-        from octod.adapters.prompt import COMPLETION_TOKENS, CONTEXT, encode_prompt
+        from octod.daemon.engines.tokens import prompt_tokens
 
         assert self.tokenizer is not None
-        room = min(CONTEXT, self._open().shape.context) - COMPLETION_TOKENS
-        return encode_prompt(self.tokenizer, prompt, room)
+        return prompt_tokens(self.tokenizer, prompt, self._open().shape.context)
 
     def score(
         self, job: _Job, prompt: Prompt, candidates: list[str], mixture: Mixture, end: Ending
     ) -> list[float]:
-        """Candidates' log-probabilities; where text joins the line inside a token, the line's last tokens are
-        scored too (the same ones for all candidates)."""
-        from octod.adapters.prompt import encode_text, ends_with_line
+        """Candidates' log-probabilities."""
+        from octod.adapters.prompt import encode_text
         from octod.daemon.engines.generate import Trie, score
         from octod.daemon.engines.shape import TREE_SLOTS
+        from octod.daemon.engines.tokens import candidate_tokens
 
         decoder = self._open()
         assert self.tokenizer is not None
-        tokens = self.encode(prompt)
-        # 48 characters of the line are enough to see where its last tokens end.
-        near = ("\n" + prompt.line)[-48:]
-        line = encode_text(self.tokenizer, near)
-        joined = [encode_text(self.tokenizer, near + candidate) for candidate in candidates]
-        keep = len(line)
-        while any(other[:keep] != line[:keep] for other in joined):
-            keep -= 1
-        healed = len(line) - keep
-        whole = not ends_with_line(self.tokenizer, prompt) or 2 * healed > len(line) or healed >= len(tokens)
-        if whole:  # no common ground: take the candidates as they are
-            texts, healed = [encode_text(self.tokenizer, c) for c in candidates], 0
-        else:
-            texts = [other[keep:] for other in joined]
-        prefix = tokens[: len(tokens) - healed]
+        prefix, texts = candidate_tokens(self.tokenizer, prompt, candidates, decoder.shape.context)
         first = decoder.read(prefix, mixture, job.check)
 
         def branch(trie: Trie) -> Any:
