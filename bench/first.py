@@ -11,6 +11,7 @@ server, and nothing was asked of it before) and ``daemon alone`` (asked over its
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import statistics
 import subprocess
@@ -75,7 +76,7 @@ def alone(options: argparse.Namespace, root: Path) -> float:
 def main() -> int:
     """Start, ask and stop as often as told, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", required=True)
+    parser.add_argument("--python", required=True, type=os.path.abspath)
     parser.add_argument("--server", default="octod lsp")
     parser.add_argument("--library", default="numpy")
     parser.add_argument("--times", type=int, default=10)
