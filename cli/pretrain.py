@@ -37,7 +37,13 @@ _out_option = click.option(
     metavar="N",
     help="Time to train.",
 )
-def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
+@click.option("--size", type=click.Choice(["small", "large"]), help="5.5 or 31 million parameters (default: large on a GPU).")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: a GPU where there is one.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Windows of 512 tokens a step (default: 256 on a GPU, else 16).")
+@click.option("--at-once", type=click.IntRange(1), metavar="N", help="Of those, in memory together; fewer for a small GPU.")
+def train(
+    site_packages: Path, work: Path, out: Path, minutes: float, size: str | None, device: str | None, batch: int | None, at_once: int | None
+) -> None:
     """Train a base model from installed packages, on a CPU or a GPU; needs the [train] extra.
 
     Progress is printed line by line. Ctrl-C or SIGTERM saves a checkpoint.
@@ -45,6 +51,7 @@ def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
     import subprocess
 
     _need_torch()
+    chosen = {"size": size, "device": device, "batch": batch, "at-once": at_once}
     # A process of its own: torch's compiler and a signal handler of its own stay out of this one.
     ended = subprocess.run(
         [
@@ -53,6 +60,7 @@ def train(site_packages: Path, work: Path, out: Path, minutes: float) -> None:
             *("--work", str(work)),
             *("--out", str(out)),
             *("--minutes", str(minutes)),
+            *(f"--{name}={value}" for name, value in chosen.items() if value is not None),
         ],
         check=False,
     )

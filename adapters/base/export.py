@@ -18,6 +18,8 @@ from typing import Any
 
 __all__ = ["export_base"]
 
+SHARD = "16MB"
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -26,22 +28,31 @@ def _now() -> datetime:
 def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[], datetime] = _now) -> None:
     """Export `work/checkpoint.pt` to `out`: bf16 weights, configuration, tokenizer, `card.json`, `README.md`.
 
+    Weights of more than 16 MB are several files and an index, as the hub's tools write them: each is small enough to move.
+
     Raises:
         FileNotFoundError: there is no checkpoint yet.
     """
     import torch
+    from huggingface_hub import save_torch_state_dict
     from octod.adapters.base.model import ModelConfig
     from octod.adapters.prompt import END, PAD, SPECIAL_TOKENS
-    from safetensors.torch import save_file
 
     state: dict[str, Any] = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
     shape = ModelConfig(**state["shape"])
     out.mkdir(parents=True, exist_ok=True)
     weights = {key: value.to(torch.bfloat16).contiguous() for key, value in state["model"].items()}
-    temporary = out / "model.safetensors.tmp"
-    save_file(weights, temporary, metadata={"format": "pt"})
-    temporary.chmod(0o644)  # safetensors creates it for the owner alone, and this one goes into a wheel
-    temporary.replace(out / "model.safetensors")
+    fresh = out / "new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    save_torch_state_dict(weights, fresh, max_shard_size=SHARD, metadata={"format": "pt"})
+    for old in out.glob("model*.safetensors*"):
+        if not (fresh / old.name).exists():
+            old.unlink()
+    for file in sorted(fresh.iterdir()):
+        file.chmod(0o644)  # safetensors creates it for the owner alone, and this one goes into a wheel
+        file.replace(out / file.name)
+    fresh.rmdir()
     end, pad = SPECIAL_TOKENS.index(END), SPECIAL_TOKENS.index(PAD)
     ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": pad}
     _write_json(out / "config.json", shape.to_transformers() | ids)

@@ -1,11 +1,14 @@
 """Train the base model from an environment's installed files, with one command, on a CPU or a GPU alike.
 
-    python -m octod.adapters.base.pretrain --site-packages PATH --work DIR --minutes 105 --out DIR
+    python -m octod.adapters.base.pretrain --site-packages PATH --work DIR --minutes 105 --out DIR [--size large]
 
 The time is the budget: warm-up, a stable phase and a linear decay follow the share of `minutes` spent training,
 or of the way to a deadline, whichever is further. A step counts at most three times the median step, so a
 machine that was paused or busy costs little of the budget. A checkpoint is written every few minutes and on
 SIGTERM; the same command resumes from it.
+
+On a GPU: bf16, fused attention, a compiled model, windows cut while the step runs. The log's `matrix_share`
+is the share of the machine's own bf16 matrix product that training reaches (`ModelConfig.flops` a token).
 """
 
 from __future__ import annotations
@@ -28,9 +31,12 @@ from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.model import Llama, ModelConfig
 from octod.adapters.base.optimiser import Optimisers
 from octod.adapters.base.windows import Shard, WindowConfig, Windows
-from octod.adapters.prompt import FILE, SPECIAL_TOKENS, load_tokenizer
+from octod.adapters.prompt import CONTEXT, FILE, SPECIAL_TOKENS, load_tokenizer
 
-__all__ = ["PretrainConfig", "pretrain"]
+__all__ = ["SIZES", "PretrainConfig", "pretrain"]
+
+# What fits a CPU's hours, and what half an hour of a data centre's GPU and 64 MB of bf16 hold.
+SIZES = {"small": ModelConfig(), "large": ModelConfig(hidden=512, layers=9, heads=8, kv_heads=4, ffn=1408)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class PretrainConfig:
 
     `deadline` is a POSIX time, 0 for none; `max_steps` 0 means no limit. With `steps` the schedule is so many steps
     long, whatever they take; `minutes` and `deadline` then mean nothing. `muon_lr` is the peak for the matrices,
-    also where `optimiser` is "adamw".
+    also where `optimiser` is "adamw". `at_once` of the `batch` windows are on the device together, 0 for all;
+    it changes nothing in what is trained.
     """
 
     work: Path
@@ -48,6 +55,7 @@ class PretrainConfig:
     max_steps: int = 0
     steps: int = 0
     batch: int = 16
+    at_once: int = 0
     optimiser: str = "muon"
     muon_lr: float = 0.02
     adam_lr: float = 0.004
@@ -93,8 +101,10 @@ def pretrain(
     progress = _Progress()
     if checkpoint.exists():
         progress = _load(checkpoint, model, optimisers, config.device)
-    windows = Windows(Shard(config.work / "train"), config.windows, config.seed)
     losses = torch.compile(model.losses) if config.compile else model.losses
+    windows = Windows(Shard(config.work / "train"), config.windows, config.seed)
+    following = windows.batch(progress.step, config.batch)
+    peak = matrix_speed(config.device)
     began, start_progress = clock(), _share(config, progress)
     saved = evaluated = began
     recent: deque[float] = deque(maxlen=50)
@@ -113,14 +123,17 @@ def pretrain(
             break
         started = clock()
         factor = _factor(share, config.warm_up, config.cool_down)
-        ids, targets, weights = (
-            torch.from_numpy(array).to(config.device) for array in windows.batch(progress.step, config.batch)
-        )
-        with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.bf16):
-            loss = (losses(ids, targets) * weights.reshape(-1)).sum() / weights.sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        ids, targets, weights = (torch.from_numpy(array).to(config.device) for array in following)
+        total, trained = weights.sum(), torch.zeros((), device=config.device)
+        for first in range(0, config.batch, config.at_once or config.batch):
+            part = slice(first, first + (config.at_once or config.batch))
+            with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.bf16):
+                loss = (losses(ids[part], targets[part]) * weights[part].reshape(-1)).sum() / total
+            loss.backward()  # type: ignore[no-untyped-call]
+            trained += loss.detach()
         optimisers.step(factor)
-        last_loss = float(loss.detach())
+        following = windows.batch(progress.step + 1, config.batch)  # cut while a GPU still works
+        last_loss = float(trained)
         if not math.isfinite(last_loss):
             raise FloatingPointError(f"loss is {last_loss} at step {progress.step}; resume with a lower rate")
         watch(model, progress.step + 1)
@@ -134,7 +147,8 @@ def pretrain(
         progress.seconds += counted
         if progress.step % 20 == 0:
             rate = ids.numel() / median(recent)
-            _log(config, progress, loss=last_loss, factor=factor, share=share, tokens_per_second=rate)
+            share_of_peak = rate * config.model.flops / peak
+            _log(config, progress, loss=last_loss, factor=factor, share=share, tokens_per_second=rate, matrix_share=share_of_peak)
         if now - saved > config.checkpoint_seconds:
             save()
             saved = clock()
@@ -146,6 +160,20 @@ def pretrain(
         evaluate(config, model, progress)
     save()
     return checkpoint
+
+
+def matrix_speed(device: str) -> float:
+    """Operations a second of a large bf16 matrix product on this device, the best of five: what training is compared with."""
+    size = 8192 if device == "cuda" else 1024
+    one = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+    times = []
+    for _ in range(6):  # the first one warms up
+        began = time.perf_counter()
+        one @ one
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return 2 * size**3 / min(times[1:])
 
 
 @torch.no_grad()
@@ -233,6 +261,8 @@ def _save(
 
 def _load(path: Path, model: Llama, optimisers: Optimisers, device: str) -> _Progress:
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if state["shape"] != asdict(model.config):
+        raise ValueError(f"{path} is of another size of model; go on with that --size, or take another --work")
     model.load_state_dict(state["model"])
     optimisers.load_state_dict(state["optimisers"])
     torch.set_rng_state(state["random"].cpu())
@@ -282,8 +312,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="where the model goes when the budget is spent")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--deadline", metavar="HH:MM", help="UTC; the run ends by then whatever was spent")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", choices=SIZES, help="default: large on a GPU, else small")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    parser.add_argument("--batch", type=int, help=f"windows of {CONTEXT} tokens a step (default: 256 on a GPU, else 16)")
+    parser.add_argument("--at-once", type=int, default=0, help="of those, how many are in memory together; fewer for a small GPU")
     options = parser.parse_args(arguments)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device == "cuda"
     build_corpus(
         CorpusConfig(
             site_packages=options.site_packages,
@@ -304,7 +339,10 @@ def main(arguments: list[str] | None = None) -> None:
             work=options.work,
             minutes=options.minutes,
             deadline=deadline,
-            batch=options.batch,
+            batch=options.batch or (256 if gpu else 16),
+            at_once=options.at_once,
+            device=device,
+            model=SIZES[options.size or ("large" if gpu else "small")],
             command=command,
         )
     )

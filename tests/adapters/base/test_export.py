@@ -13,11 +13,13 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 transformers = pytest.importorskip("transformers", reason="needs the [train] extra")
 
-from octod.adapters.base.corpus import CorpusConfig, build_corpus  # after the skips
+from octod.adapters.base import export  # after the skips
+from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.export import export_base
 from octod.adapters.base.model import Llama, ModelConfig
 from octod.adapters.base.optimiser import orthogonalise
 from octod.adapters.base.pretrain import PretrainConfig, pretrain
+from octod.daemon.engines.checkpoint import examine
 
 SMALL = ModelConfig(vocabulary=500, context=64, hidden=64, layers=2, heads=4, kv_heads=2, ffn=96)
 
@@ -112,6 +114,22 @@ def test_an_export_loads_in_transformers(tmp_path: Path, site: Path) -> None:
     readme = (out / "README.md").read_text()
     assert "| wires | 1.0 | MIT | 1 |" in readme and "held out" in readme
     assert 0o644 == (out / "model.safetensors").stat().st_mode & 0o777
+
+
+def test_large_weights_are_several_files(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each at most a shard's size, and what an earlier export left is gone."""
+    work, out = tmp_path / "work", tmp_path / "out"
+    tokenizer = build_corpus(CorpusConfig(site, work, held_out=frozenset({"others"}), vocabulary=600, workers=1))
+    shape = ModelConfig(tokenizer.get_vocab_size(), 512, 64, 2, 4, 2, 96)
+    pretrain(PretrainConfig(work, 60, max_steps=1, batch=2, device="cpu", compile=False, evaluate_windows=4, model=shape))
+    export_base(work, out)
+    monkeypatch.setattr(export, "SHARD", "90KB")
+    export_base(work, out)
+    files = sorted(out.glob("*.safetensors"))
+    assert len(files) > 1 and max(file.stat().st_size for file in files) <= 95_000
+    assert not (out / "model.safetensors").exists()
+    assert shape.parameters == transformers.AutoModelForCausalLM.from_pretrained(out).num_parameters()
+    assert shape.parameters == examine(out).shape.parameters
 
 
 def test_exporting_before_the_first_checkpoint_says_so(tmp_path: Path) -> None:

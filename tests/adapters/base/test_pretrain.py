@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from octod.adapters.base import pretrain as module  # after the skip, it imports torch
 from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.model import ModelConfig
-from octod.adapters.base.pretrain import PretrainConfig, pretrain
+from octod.adapters.base.pretrain import SIZES, PretrainConfig, pretrain
 from octod.adapters.base.windows import WindowConfig
 
 
@@ -68,6 +68,28 @@ def test_interrupted_run_equals_an_uninterrupted_one(config: PretrainConfig, tmp
     assert expected.keys() == actual.keys()
     for name, value in expected.items():
         assert torch.equal(value, actual[name]), name
+
+
+def test_smaller_parts_train_the_same(config: PretrainConfig) -> None:
+    """Fewer windows in memory at a time give the same weights."""
+    path = pretrain(config, Clock())
+    expected = weights(path)
+    path.unlink()
+    actual = weights(pretrain(replace(config, at_once=1), Clock()))
+    for name, value in expected.items():
+        torch.testing.assert_close(actual[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_another_size_does_not_go_on_with_a_checkpoint(config: PretrainConfig) -> None:
+    """The message says what to change."""
+    pretrain(replace(config, max_steps=1), Clock())
+    with pytest.raises(ValueError, match="take another --work"):
+        pretrain(replace(config, model=replace(config.model, layers=3)), Clock())
+
+
+def test_the_large_size_fits_into_the_repository() -> None:
+    """In bf16 it has at most 64 MB."""
+    assert SIZES["large"].parameters * 2 <= 64_000_000
 
 
 def test_sigterm_saves_and_returns(config: PretrainConfig) -> None:
