@@ -1,6 +1,6 @@
 """Usage counts that come with octod, so that a small environment ranks well at its first start: names and numbers alone.
 
-``bench/make_priors.py`` counts how an environment's widely used libraries are called and writes ``priors.bin``:
+``bench/make_priors.py`` counts how widely used libraries are called by some hundreds of others and writes ``priors.bin``:
 
 * a magic line, the length of the head, the head: zlib'd JSON with ``names`` (member -> calls of it on any receiver), the
   first receiver of each chunk and where it ends
@@ -28,6 +28,7 @@ __all__ = ["Priors", "with_prior", "write"]
 _MAGIC = b"octod priors 1\n"
 _CHUNK = 48_000  # bytes of JSON in a chunk: half a millisecond to read
 _MOST_CHUNKS = 24  # remembered as they are compressed in memory: about 100 kB each
+_SHARE = 5  # of the environment's own calls one in so many counts beside the shipped ones: libraries call otherwise than users do
 
 
 class Priors:
@@ -76,20 +77,19 @@ def _shipped() -> Priors:
 
 
 def with_prior(local: ReceiverUsage | None, prior: ReceiverUsage | None) -> ReceiverUsage | None:
-    """What is known of a receiver: the environment's own counts, and the shipped ones where those are more.
+    """What is known of a receiver: the shipped counts and a fifth of the environment's own, or either where it is alone.
 
-    An environment that has seen more calls than the shipped counts stands for itself; another one gets the sum.
+    What the environment called at all stays called.
     """
-    if prior is None or (local is not None and local.calls >= prior.calls):
-        return local
-    if local is None:
-        return prior
+    if local is None or prior is None:
+        return local or prior
+    members = _sum(_share(local.members), prior.members)
     return ReceiverUsage(
-        local.calls + prior.calls,
-        _sum(local.members, prior.members),
+        sum(members.values()),
+        members,
         _Sums(local.features, prior.features),
         local.arguments,
-        {m: _sum(local.keywords.get(m, {}), prior.keywords.get(m, {})) for m in {**prior.keywords, **local.keywords}},
+        {m: _sum(_share(local.keywords.get(m, {})), prior.keywords.get(m, {})) for m in {**prior.keywords, **local.keywords}},
     )
 
 
@@ -138,21 +138,26 @@ def _decoded(row: list[Any]) -> ReceiverUsage:
 
 
 class _Sums(Mapping[str, dict[str, int]]):
-    """Two tables of counts added up, feature by feature as they are asked for."""
+    """The environment's table of counts and the shipped one added up, feature by feature as they are asked for."""
 
-    def __init__(self, one: Mapping[str, Mapping[str, int]], other: Mapping[str, Mapping[str, int]]) -> None:
-        self._one, self._other = one, other
+    def __init__(self, local: Mapping[str, Mapping[str, int]], prior: Mapping[str, Mapping[str, int]]) -> None:
+        self._local, self._prior = local, prior
 
     def __getitem__(self, feature: str) -> dict[str, int]:
-        if feature not in self._one and feature not in self._other:
+        if feature not in self._local and feature not in self._prior:
             raise KeyError(feature)
-        return _sum(self._one.get(feature, {}), self._other.get(feature, {}))
+        return _sum(_share(self._local.get(feature, {})), self._prior.get(feature, {}))
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._one, **self._other})
+        return iter(dict.fromkeys((*self._local, *self._prior)))
 
     def __len__(self) -> int:
-        return len({**self._one, **self._other})
+        return len({*self._local, *self._prior})
+
+
+def _share(counts: Mapping[str, int]) -> dict[str, int]:
+    """What the environment's own counts weigh, at least 1."""
+    return {name: -(-count // _SHARE) for name, count in counts.items()}
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

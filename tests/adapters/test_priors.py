@@ -41,18 +41,19 @@ def test_another_file_is_refused_with_what_to_do(tmp_path: Path, data: bytes) ->
         Priors(tmp_path / "priors.bin")
 
 
-def test_the_environment_stands_for_itself_where_it_has_seen_more() -> None:
-    """The shipped counts are added where they are more, and leave alone who knows better."""
-    much = ReceiverUsage(10, {"fold": 10})
-    little = ReceiverUsage(2, {"turn": 1, "fold": 1}, {"assign:flat": {"fold": 1}}, {"fold": {"2": 1}}, {"turn": {"times": 1}})
-    assert much is with_prior(much, SHEET)
+def test_a_fifth_of_the_environments_own_counts_is_added_to_the_shipped_ones() -> None:
+    """What was called at all stays called; arguments are the environment's own; whoever is alone stands for itself."""
+    own = ReceiverUsage(
+        52, {"turn": 11, "fold": 41}, {"assign:flat": {"fold": 6}, "context:": {"fold": 1}}, {"fold": {"2": 1}}, {"turn": {"times": 1}}
+    )
     assert SHEET is with_prior(None, SHEET)
-    assert little is with_prior(little, None)
+    assert own is with_prior(own, None)
     assert with_prior(None, None) is None
-    both = with_prior(little, SHEET)
+    both = with_prior(own, SHEET)
     assert both is not None
-    assert (11, {"turn": 7, "press": 3, "fold": 1}) == (both.calls, both.members)
-    assert {"press": 2, "fold": 1} == both.features["assign:flat"]
+    assert (21, {"turn": 9, "press": 3, "fold": 9}) == (both.calls, both.members)
+    assert {"assign:flat": {"press": 2, "fold": 2}, "context:loop": {"turn": 4}, "context:": {"fold": 1}} == dict(both.features)
+    assert 3 == len(both.features)
     assert {"fold": {"2": 1}} == both.arguments
     assert {"turn": {"times": 3}} == both.keywords
 

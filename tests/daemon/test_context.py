@@ -60,7 +60,7 @@ def test_evidence_adds_up_what_all_know(folder: Path, index: Index, priors: Prio
     evidence = evidence_at(index, Usages(index, priors, accepted), place)
     assert ["shop.Basket()"] == place.keys
     assert evidence.usage is not None
-    assert {"checkout": 9, "add": 2} == evidence.usage.members
+    assert {"checkout": 9, "add": 1} == evidence.usage.members
     assert {"add": 1} == evidence.project
     assert {"checkout": 1.0} == evidence.accepted
     assert {"add": 5, "checkout": 9} == evidence.names
