@@ -20,7 +20,8 @@ _out_option = click.option(
     "--site-packages",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Installed packages to learn from; those with a permissive licence are used.",
+    multiple=True,
+    help="Installed packages to learn from; those with a permissive licence are used. May be given several times.",
 )
 @click.option(
     "--work",
@@ -42,7 +43,8 @@ _out_option = click.option(
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Windows of 512 tokens a step (default: 256 on a GPU, else 16).")
 @click.option("--at-once", type=click.IntRange(1), metavar="N", help="Of those, in memory together; fewer for a small GPU.")
 def train(
-    site_packages: Path, work: Path, out: Path, minutes: float, size: str | None, device: str | None, batch: int | None, at_once: int | None
+    site_packages: tuple[Path, ...], work: Path, out: Path, minutes: float, size: str | None, device: str | None, batch: int | None,
+    at_once: int | None,
 ) -> None:
     """Train a base model from installed packages, on a CPU or a GPU; needs the [train] extra.
 
@@ -56,7 +58,7 @@ def train(
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "octod.adapters.base.pretrain"),
-            *("--site-packages", str(site_packages)),
+            *(f"--site-packages={folder}" for folder in site_packages),
             *("--work", str(work)),
             *("--out", str(out)),
             *("--minutes", str(minutes)),

@@ -73,18 +73,18 @@ CALL = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class CorpusConfig:
-    """Where the corpus comes from and how much of it is taken.
+    """Where the corpus comes from and how much of it is taken. A distribution in two folders counts in the first.
 
     `bytes_per_distribution` keeps one large distribution from drowning the others: its files with the most calls
     to widely used libraries are taken first.
     """
 
-    site_packages: Path
+    site_packages: tuple[Path, ...]
     work: Path
     standard_library: Path | None = None
     standard_library_version: str = ""
     held_out: frozenset[str] = HELD_OUT
-    bytes_per_distribution: int = 5_000_000
+    bytes_per_distribution: int = 8_000_000
     tokenizer_bytes: int = 40_000_000
     vocabulary: int = 8192
     workers: int = os.cpu_count() or 1
@@ -120,12 +120,19 @@ def build_corpus(config: CorpusConfig) -> Tokenizer:
         return load_tokenizer(config.work / "tokenizer" / "tokenizer.json")
     config.work.mkdir(parents=True, exist_ok=True)
     # 1. Distributions and files.
-    distributions, refused = read_distributions(config.site_packages)
+    distributions: list[Distribution] = []
+    refused: dict[str, str] = {}
+    for folder in config.site_packages:
+        found, out = read_distributions(folder)
+        known = {d.name for d in distributions}
+        distributions += [d for d in found if d.name not in known]
+        refused |= out
     if config.standard_library is not None:
         distributions.append(standard_library(config.standard_library, config.standard_library_version))
     files, table, dropped = _read(distributions, config)
     if not files:
-        raise ValueError(f"no usable Python file under {config.site_packages}; is it a site-packages folder?")
+        folders = ", ".join(map(str, config.site_packages))
+        raise ValueError(f"no usable Python file under {folders}; is it a site-packages folder?")
     # 2. The tokenizer, unless one is already there: weights depend on it.
     path = config.work / "tokenizer" / "tokenizer.json"
     if not path.exists():

@@ -14,11 +14,14 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["export_base"]
 
-SHARD = "16MB"
+SHARD = 16_000_000  # bytes of weights in one file at most
 
 
 def _now() -> datetime:
@@ -34,7 +37,6 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
         FileNotFoundError: there is no checkpoint yet.
     """
     import torch
-    from huggingface_hub import save_torch_state_dict
     from octod.adapters.base.model import ModelConfig
     from octod.adapters.prompt import END, PAD, SPECIAL_TOKENS
 
@@ -45,7 +47,7 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
     fresh = out / "new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    save_torch_state_dict(weights, fresh, max_shard_size=SHARD, metadata={"format": "pt"})
+    _write_weights(weights, fresh)
     for old in out.glob("model*.safetensors*"):
         if not (fresh / old.name).exists():
             old.unlink()
@@ -63,24 +65,52 @@ def export_base(work: Path, out: Path, name: str = "octod-base", now: Callable[[
         shutil.copyfile(file, out / file.name)
     manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
     progress = state["progress"]
+    # What it went on from counts too: its steps, its time and its data.
+    before: dict[str, Any] = json.loads(state["start"]) if state.get("start") else {}
+    data = {(row["distribution"], row["version"]): row for row in (*before.get("data", ()), *manifest["used"])}
+    # Folders of the machine it was made on are nobody's business.
+    command = re.sub(r"(?<=[\s=])/\S*/", "…/", state["command"])
     card = {
         "name": name,
         "created": now().isoformat(timespec="seconds"),
         "parameters": sum(value.numel() for value in weights.values()),
         "tokens_seen": progress["tokens"],
-        "steps": progress["step"],
-        "training_seconds": round(progress["seconds"]),
+        "steps": before.get("steps", 0) + progress["step"],
+        "training_seconds": before.get("training_seconds", 0) + round(progress["seconds"]),
         "held_out_bits_per_byte": progress["bits_per_byte"],
         "held_out_call_loss": progress["call_loss"],
         "vocabulary": shape.vocabulary,
         "context": shape.context,
-        # Folders of the machine it was made on are nobody's business.
-        "command": re.sub(r"(?<=\s)/\S*/", "…/", state["command"]),
-        "licences": sorted({row["licence"] for row in manifest["used"]}),
-        "data": manifest["used"],
+        "command": f"{before['command']} && {command}" if before else command,
+        "licences": sorted({row["licence"] for row in data.values()}),
+        "data": list(data.values()),
     }
     _write_json(out / "card.json", card)
     (out / "README.md").write_text(_readme(card), encoding="utf-8")
+
+
+def _write_weights(weights: dict[str, Tensor], folder: Path) -> None:
+    """One file, or as many as `SHARD` asks for and the index that `transformers` reads them by."""
+    from safetensors.torch import save_file
+
+    files: list[dict[str, Tensor]] = [{}]
+    room = SHARD
+    for key, value in weights.items():
+        if value.nbytes > room and files[-1]:
+            files.append({})
+            room = SHARD
+        files[-1][key] = value
+        room -= value.nbytes
+    if len(files) == 1:
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        return
+    where = {}
+    for number, part in enumerate(files, 1):
+        file = f"model-{number:05}-of-{len(files):05}.safetensors"
+        save_file(part, folder / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(part, file)
+    size = sum(value.nbytes for value in weights.values())
+    _write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": where})
 
 
 def _readme(card: dict[str, Any]) -> str:

@@ -7,13 +7,17 @@ query attention, SwiGLU, tied embeddings, no biases.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["Llama", "ModelConfig"]
+
+BLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,24 @@ class ModelConfig:
         Two for each weight forwards, four backwards (Kaplan et al., 2020), and causal attention over half the window.
         """
         return 6 * self.parameters + 6 * self.layers * self.context * self.heads * self.head_dim
+
+    @classmethod
+    def from_transformers(cls, config: Mapping[str, Any]) -> ModelConfig:
+        """The shape that `to_transformers` wrote."""
+        shape = cls(
+            vocabulary=config["vocab_size"],
+            context=config["max_position_embeddings"],
+            hidden=config["hidden_size"],
+            layers=config["num_hidden_layers"],
+            heads=config["num_attention_heads"],
+            kv_heads=config["num_key_value_heads"],
+            ffn=config["intermediate_size"],
+            rope_theta=config["rope_theta"],
+            norm_eps=config["rms_norm_eps"],
+        )
+        if any(config.get(key) != value for key, value in shape.to_transformers().items()):
+            raise ValueError("this base is of another architecture; go on from one that `octod base train` made")
+        return shape
 
     def to_transformers(self) -> dict[str, object]:
         """Return the content of Hugging Face's `config.json`."""
@@ -157,7 +179,8 @@ class _Attention(nn.Module):
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)  # (batch, heads, time, head_dim)
         repeat = self.heads // self.kv_heads
         k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        fused = not torch.compiler.is_compiling() or x.is_cuda or time % BLOCKS
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True) if fused else _in_blocks(q, k, v)
         out: Tensor = self.o_proj(y.transpose(1, 2).reshape(batch, time, -1))
         return out
 
@@ -172,6 +195,21 @@ class _MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
         return out
+
+
+def _in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention a quarter of the queries at a time, (batch, heads, time, head_dim): no later key is looked at.
+
+    Compiled for a CPU it takes half of the time of the fused one, whose way back is slow (171 and 338 ms for 16 x 8 x 512 x 32 in bf16).
+    """
+    time, scale = q.shape[2], q.shape[3] ** -0.5
+    out = []
+    for begin in range(0, time, time // BLOCKS):
+        end = begin + time // BLOCKS
+        known = torch.arange(end, device=q.device) <= torch.arange(begin, end, device=q.device)[:, None]
+        scores = torch.where(known, (q[:, :, begin:end] @ k[:, :, :end].mT).float() * scale, -math.inf)
+        out.append(torch.softmax(scores, dim=-1).to(q.dtype) @ v[:, :, :end])
+    return torch.cat(out, dim=2)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -14,13 +14,15 @@ __all__ = ["Muon", "Optimisers"]
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised by a Newton-Schulz iteration (Keller Jordan, 2024; as in nanochat).
 
-    All parameters are matrices; those of one shape are orthogonalised as one batch.
+    All parameters are matrices; those of one shape are orthogonalised as one batch, with `bf16` in bf16: the iteration was made to
+    bear it.
     """
 
     def __init__(
-        self, params: list[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0
+        self, params: list[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0, bf16: bool = False
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
+        self.dtype = torch.bfloat16 if bf16 else torch.float32
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no caller uses a closure
@@ -41,7 +43,7 @@ class Muon(torch.optim.Optimizer):
                     updates.append(gradient.lerp(state["momentum"], group["momentum"]))
                 # The scale keeps the update's size per entry alike for every shape.
                 scale = max(1.0, rows / columns) ** 0.5
-                for parameter, update in zip(parameters, orthogonalise(torch.stack(updates)), strict=True):
+                for parameter, update in zip(parameters, orthogonalise(torch.stack(updates).to(self.dtype)), strict=True):
                     parameter.mul_(1 - group["lr"] * group["decay"])
                     parameter.add_(update, alpha=-group["lr"] * scale)
 
@@ -50,8 +52,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """(batch, rows, columns) → the nearest semi-orthogonal matrices, singular values within about 0.7 to 1.2."""
     # Coefficients of the quintic: Keller Jordan, https://kellerjordan.github.io/posts/muon/
     a, b, c = 3.4445, -4.7750, 2.0315
-    # A GPU multiplies bf16 many times as fast, and the iteration was made to bear it.
-    x: Tensor = matrices.bfloat16() if matrices.is_cuda else matrices
+    x = matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -69,7 +70,7 @@ class Optimisers:
     """
 
     def __init__(
-        self, model: nn.Module, matrix_lr: float, adam_lr: float, decay: float, kind: str = "muon"
+        self, model: nn.Module, matrix_lr: float, adam_lr: float, decay: float, kind: str = "muon", bf16: bool = False
     ) -> None:
         layers = [(name, p) for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
         matrices = {name for name, _ in layers}
@@ -79,7 +80,7 @@ class Optimisers:
             parameters = [p for _, p in layers]
             self.matrices = torch.optim.AdamW(parameters, lr=matrix_lr, betas=(0.9, 0.95), weight_decay=decay)
         elif kind == "muon":
-            self.matrices = Muon([p for _, p in layers], lr=matrix_lr, decay=decay)
+            self.matrices = Muon([p for _, p in layers], lr=matrix_lr, decay=decay, bf16=bf16)
         else:
             raise ValueError(f"no optimiser is called {kind}; there are muon and adamw")
         self.adam = torch.optim.AdamW(

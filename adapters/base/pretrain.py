@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import shutil
 import signal
 import sys
+import sysconfig
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +33,7 @@ import torch
 from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.model import Llama, ModelConfig
 from octod.adapters.base.optimiser import Optimisers
+from octod.adapters.base.tokenizer import TOKENIZER_FILES
 from octod.adapters.base.windows import Shard, WindowConfig, Windows
 from octod.adapters.prompt import CONTEXT, FILE, SPECIAL_TOKENS, load_tokenizer
 
@@ -45,12 +49,13 @@ class PretrainConfig:
 
     `deadline` is a POSIX time, 0 for none; `max_steps` 0 means no limit. With `steps` the schedule is so many steps
     long, whatever they take; `minutes` and `deadline` then mean nothing. `muon_lr` is the peak for the matrices,
-    also where `optimiser` is "adamw". `at_once` of the `batch` windows are on the device together, 0 for all;
-    it changes nothing in what is trained.
+    also where `optimiser` is "adamw"; `rate` is a factor on both peaks. `at_once` of the `batch` windows are on the device together, 0 for all;
+    it changes nothing in what is trained. `start` is a base of the same shape and tokenizer to go on from, None for nothing.
     """
 
     work: Path
     minutes: float
+    start: Path | None = None
     deadline: float = 0.0
     max_steps: int = 0
     steps: int = 0
@@ -59,6 +64,7 @@ class PretrainConfig:
     optimiser: str = "muon"
     muon_lr: float = 0.02
     adam_lr: float = 0.004
+    rate: float = 1.0
     decay: float = 0.01
     warm_up: float = 0.01
     cool_down: float = 0.45
@@ -97,10 +103,12 @@ def pretrain(
     # 1. Model, optimisers, data.
     torch.manual_seed(config.seed)
     model = Llama(config.model).to(config.device)
-    optimisers = Optimisers(model, config.muon_lr, config.adam_lr, config.decay, config.optimiser)
+    optimisers = Optimisers(model, config.rate * config.muon_lr, config.rate * config.adam_lr, config.decay, config.optimiser, config.bf16)
     progress = _Progress()
     if checkpoint.exists():
         progress = _load(checkpoint, model, optimisers, config.device)
+    elif config.start is not None:
+        progress.tokens = _start(config.start, model)
     losses = torch.compile(model.losses) if config.compile else model.losses
     windows = Windows(Shard(config.work / "train"), config.windows, config.seed)
     following = windows.batch(progress.step, config.batch)
@@ -254,6 +262,7 @@ def _save(
         "progress": {name: getattr(progress, name) for name in _Progress.__slots__},
         "shape": asdict(config.model),
         "command": config.command,
+        "start": "" if config.start is None else (config.start / "card.json").read_text(encoding="utf-8"),
     }
     torch.save(state, temporary)
     temporary.replace(path)
@@ -267,6 +276,16 @@ def _load(path: Path, model: Llama, optimisers: Optimisers, device: str) -> _Pro
     optimisers.load_state_dict(state["optimisers"])
     torch.set_rng_state(state["random"].cpu())
     return _Progress(**state["progress"])
+
+
+def _start(base: Path, model: Llama) -> int:
+    """Fill the model with the weights of an exported base; returns how many tokens those have seen."""
+    from safetensors.torch import load_file
+
+    weights = {key: value.float() for file in sorted(base.glob("*.safetensors")) for key, value in load_file(file).items()}
+    model.load_state_dict(weights)
+    seen: int = json.loads((base / "card.json").read_text(encoding="utf-8"))["tokens_seen"]
+    return seen
 
 
 def _log(config: PretrainConfig, progress: _Progress, **figures: float | None) -> None:
@@ -304,24 +323,33 @@ def main(arguments: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--site-packages", type=Path, required=True, help="installed distributions to learn from"
+        "--site-packages", type=Path, required=True, action="append", help="installed distributions to learn from; may be repeated"
     )
-    parser.add_argument("--standard-library", type=Path, help="Python's own lib folder (PSF-2.0)")
-    parser.add_argument("--standard-library-version", default="")
+    parser.add_argument("--standard-library", type=Path, default=sysconfig.get_paths()["stdlib"], help="Python's own lib folder (PSF-2.0)")
+    parser.add_argument("--standard-library-version", default=platform.python_version())
     parser.add_argument("--work", type=Path, required=True, help="shards, checkpoint and log")
     parser.add_argument("--out", type=Path, help="where the model goes when the budget is spent")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--deadline", metavar="HH:MM", help="UTC; the run ends by then whatever was spent")
     parser.add_argument("--size", choices=SIZES, help="default: large on a GPU, else small")
+    parser.add_argument("--start", type=Path, metavar="BASE", help="go on from a base that this command made, instead of from nothing")
+    parser.add_argument("--calls", type=float, default=0.6, help="share of the windows that are centred on a call")
+    parser.add_argument("--rate", type=float, default=1.0, help="a factor on the learning rates")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     parser.add_argument("--batch", type=int, help=f"windows of {CONTEXT} tokens a step (default: 256 on a GPU, else 16)")
     parser.add_argument("--at-once", type=int, default=0, help="of those, how many are in memory together; fewer for a small GPU")
     options = parser.parse_args(arguments)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device == "cuda"
+    shape = SIZES[options.size or ("large" if gpu else "small")]
+    if options.start:
+        shape = ModelConfig.from_transformers(json.loads((options.start / "config.json").read_text(encoding="utf-8")))
+        for file in TOKENIZER_FILES:
+            (options.work / "tokenizer").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(options.start / file, options.work / "tokenizer" / file)
     build_corpus(
         CorpusConfig(
-            site_packages=options.site_packages,
+            site_packages=tuple(options.site_packages),
             work=options.work,
             standard_library=options.standard_library,
             standard_library_version=options.standard_library_version,
@@ -342,7 +370,10 @@ def main(arguments: list[str] | None = None) -> None:
             batch=options.batch or (256 if gpu else 16),
             at_once=options.at_once,
             device=device,
-            model=SIZES[options.size or ("large" if gpu else "small")],
+            start=options.start,
+            rate=options.rate,
+            model=shape,
+            windows=WindowConfig(call=options.calls),
             command=command,
         )
     )

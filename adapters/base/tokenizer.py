@@ -12,7 +12,9 @@ from octod.adapters.prompt import END, PAD, SPECIAL_TOKENS
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["VOCABULARY", "save_tokenizer", "train_tokenizer"]
+__all__ = ["TOKENIZER_FILES", "VOCABULARY", "save_tokenizer", "train_tokenizer"]
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 VOCABULARY = 8192
 

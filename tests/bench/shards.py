@@ -25,5 +25,5 @@ def make_corpus(folder: Path) -> Path:
         for path, text in contents.items():
             (folder / "site" / path).parent.mkdir(exist_ok=True)
             (folder / "site" / path).write_text(text)
-    build_corpus(CorpusConfig(folder / "site", folder / "corpus", held_out=frozenset({"others"}), vocabulary=600, workers=1))
+    build_corpus(CorpusConfig((folder / "site",), folder / "corpus", held_out=frozenset({"others"}), vocabulary=600, workers=1))
     return folder / "corpus"

@@ -58,7 +58,7 @@ def test_bits_are_counted_over_bytes() -> None:
 
 def test_pieces_are_whole_lines_of_one_file(tmp_path: Path, site: Path) -> None:
     """They are in the files word for word, the same every time, and as many as there are places for."""
-    tokenizer = build_corpus(CorpusConfig(site, tmp_path / "work", held_out=frozenset({"others"}), vocabulary=600, workers=1))
+    tokenizer = build_corpus(CorpusConfig((site,), tmp_path / "work", held_out=frozenset({"others"}), vocabulary=600, workers=1))
     found = pieces(tmp_path / "work" / "heldout", tokenizer, 6, tokens=60)
     assert found == pieces(tmp_path / "work" / "heldout", tokenizer, 6, tokens=60)
     assert 2 <= len(found) <= 6

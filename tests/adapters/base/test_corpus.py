@@ -18,7 +18,7 @@ from .conftest import USER, Install
 @pytest.fixture
 def built(tmp_path: Path, site: Path) -> tuple[Tokenizer, Path]:
     """The tokenizer and the work folder of the tiny environment."""
-    config = CorpusConfig(site, tmp_path / "work", held_out=frozenset({"others"}), vocabulary=700, workers=1)
+    config = CorpusConfig((site,), tmp_path / "work", held_out=frozenset({"others"}), vocabulary=700, workers=1)
     return build_corpus(config), config.work
 
 
@@ -83,7 +83,7 @@ def test_duplicates_and_near_duplicates_are_dropped(tmp_path: Path, install: Ins
     files = {"a/one.py": "".join(lines), "a/two.py": "".join(lines), "a/three.py": "".join(changed)}
     install("a", files)
     work = tmp_path / "work"
-    build_corpus(CorpusConfig(tmp_path / "site", work, vocabulary=600, workers=1))
+    build_corpus(CorpusConfig((tmp_path / "site",), work, vocabulary=600, workers=1))
     manifest = json.loads((work / "manifest.json").read_text())
     assert {"duplicate": 1, "near duplicate": 1} == manifest["files_left_out"]
     assert 1 == manifest["used"][0]["files"]
@@ -94,7 +94,7 @@ def test_an_existing_tokenizer_is_kept(built: tuple[Tokenizer, Path], site: Path
     work = built[1]
     before = (work / "tokenizer" / "tokenizer.json").read_bytes()
     (work / "manifest.json").unlink()
-    build_corpus(CorpusConfig(site, work, held_out=frozenset({"users"}), vocabulary=650, workers=1))
+    build_corpus(CorpusConfig((site,), work, held_out=frozenset({"users"}), vocabulary=650, workers=1))
     assert before == (work / "tokenizer" / "tokenizer.json").read_bytes()
 
 
@@ -102,7 +102,7 @@ def test_no_usable_file_is_an_error_that_names_the_folder(tmp_path: Path) -> Non
     """Pointing at the wrong folder says so."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty"):
-        build_corpus(CorpusConfig(tmp_path / "empty", tmp_path / "work", workers=1))
+        build_corpus(CorpusConfig((tmp_path / "empty",), tmp_path / "work", workers=1))
 
 
 def test_windows_depend_on_seed_and_step_alone(built: tuple[Tokenizer, Path]) -> None:

@@ -71,10 +71,10 @@ def test_orthogonalised_updates_have_singular_values_near_one(shape: tuple[int, 
 def test_an_export_loads_in_transformers(tmp_path: Path, site: Path) -> None:
     """Model, tokenizer and card of a checkpoint, while the run could go on."""
     work, out = tmp_path / "work", tmp_path / "out"
-    config = CorpusConfig(site, work, held_out=frozenset({"others"}), vocabulary=600, workers=1)
+    config = CorpusConfig((site,), work, held_out=frozenset({"others"}), vocabulary=600, workers=1)
     tokenizer = build_corpus(config)
     shape = ModelConfig(tokenizer.get_vocab_size(), 512, 64, 2, 4, 2, 96)
-    command = "python -m octod.adapters.base.pretrain --work /somebody/s/work"
+    command = "python -m octod.adapters.base.pretrain --site-packages=/somebody/s/site-packages --work /somebody/s/work"
     run = PretrainConfig(
         work,
         60,
@@ -119,11 +119,11 @@ def test_an_export_loads_in_transformers(tmp_path: Path, site: Path) -> None:
 def test_large_weights_are_several_files(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each at most a shard's size, and what an earlier export left is gone."""
     work, out = tmp_path / "work", tmp_path / "out"
-    tokenizer = build_corpus(CorpusConfig(site, work, held_out=frozenset({"others"}), vocabulary=600, workers=1))
+    tokenizer = build_corpus(CorpusConfig((site,), work, held_out=frozenset({"others"}), vocabulary=600, workers=1))
     shape = ModelConfig(tokenizer.get_vocab_size(), 512, 64, 2, 4, 2, 96)
     pretrain(PretrainConfig(work, 60, max_steps=1, batch=2, device="cpu", compile=False, evaluate_windows=4, model=shape))
     export_base(work, out)
-    monkeypatch.setattr(export, "SHARD", "90KB")
+    monkeypatch.setattr(export, "SHARD", 90_000)
     export_base(work, out)
     files = sorted(out.glob("*.safetensors"))
     assert len(files) > 1 and max(file.stat().st_size for file in files) <= 95_000

@@ -25,7 +25,7 @@ def config(tmp_path: Path, site: Path) -> PretrainConfig:
     """A run of a very small model on the tiny environment."""
     work = tmp_path / "work"
     held_out = frozenset({"others"})
-    tokenizer = build_corpus(CorpusConfig(site, work, held_out=held_out, vocabulary=600, workers=1))
+    tokenizer = build_corpus(CorpusConfig((site,), work, held_out=held_out, vocabulary=600, workers=1))
     shape = ModelConfig(tokenizer.get_vocab_size(), 256, 32, 2, 4, 2, 48)
     return PretrainConfig(
         work,
