@@ -1,4 +1,4 @@
-# make try    install octod (no torch) and complete a sample file before your eyes; touches nothing outside .try/
+# make try    install octod (no torch) and complete a sample file with the engine in use; touches nothing outside .try/
 # make test   install what the tests need and run them all (another interpreter: PYTHON=python3.12)
 # make check  ruff and mypy --strict
 # make bench  the tables of the README: SOURCES=folder with code to measure on, ENV=virtual environment
@@ -10,7 +10,7 @@ FOLDERS = core indexer adapters daemon lsp cli
 .PHONY: try test check bench docs
 
 try: .try/ready
-	@$(TRY) try docs/sample.py --env .try
+	@$(TRY) engine use "$$(.try/bin/octod engine used)" && $(TRY) try docs/sample.py --env .try
 
 # The libraries that docs/sample.py calls live beside octod, because octod's own environment is what is indexed.
 .try/ready: pyproject.toml Makefile

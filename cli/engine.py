@@ -80,37 +80,48 @@ def list_(as_json: bool) -> None:
 
 
 @engine.command()
-@click.argument("name", metavar="NAME_OR_URL")
+@click.argument("name", metavar="ENGINE")
 @click.option("--token", default="", help="What the server at a URL wants to be told (its API key).")
 @click.option("--adapters", "folder", default="", help="A folder that this machine and the server at a URL both see.")
 def use(name: str, token: str, folder: str) -> None:
     """Run the model with another engine from now on; a running daemon changes over at once.
 
-    NAME is embedded, vllm or none; a URL (https://HOST:PORT or unix:/PATH) is that of a server of vLLM's kind, which is asked
-    whether it will do before anything is changed. While such a server does not answer, the embedded engine does.
+    ENGINE is embedded, vllm (the installed one) or none; or the interpreter of an environment that has vLLM; or the URL
+    (https://HOST:PORT or unix:/PATH) of a server of vLLM's kind, which is asked whether it will do before anything is changed.
+    While such a server does not answer, the embedded engine does.
     """
     from octod.cli.asking import tell_base_changed
     from octod.core.settings import change_setting
     from octod.daemon.engines.vllm_machine import build_of
 
     paths, settings = Paths.of(), _settings()
-    values = {"engine": name, "engine_url": "", "engine_token": "", "engine_adapters": ""}
+    values = {"engine": name, "engine_python": settings.engine_python, "engine_url": "", "engine_token": "", "engine_adapters": ""}
     if ":" in name:
         shared = str(Path(folder).expanduser().absolute()) if folder else ""
-        values = {"engine": "vllm", "engine_url": name, "engine_token": token, "engine_adapters": shared}
+        values |= {"engine": "vllm", "engine_url": name, "engine_token": token, "engine_adapters": shared}
         _tell(_examined(name, token, shared))
     elif token or folder:
         raise UsageError("--token and --adapters belong to a server's URL", "`octod engine use --help`")
-    elif name == "vllm":
-        build = build_of(_python(settings))
+    elif name == "vllm" or "/" in name:
+        python = _python(settings) if name == "vllm" else Path(name).expanduser().absolute()
+        build = build_of(python)
+        values |= {"engine": "vllm"} if name == "vllm" else {"engine": "vllm", "engine_python": str(python)}
         click.echo(f"vllm {build.version} ({build.kind}) at {build.python}")
     elif name not in ("embedded", "none"):
-        raise UsageError(f"there is no engine {name!r}", "take embedded, vllm, none or a server's URL")
+        raise UsageError(f"there is no engine {name!r}", "take embedded, vllm, none, an interpreter that has vLLM, or a server's URL")
     for key, value in values.items():
         if getattr(settings, key) != value:
             change_setting(paths.config, key, value)
     click.echo(f"in use: {name}")
     tell_base_changed()
+
+
+@engine.command()
+def used() -> None:
+    """Print what `octod engine use` takes to choose the engine in use again, in another OCTOD_HOME too."""
+    settings = _settings()
+    local = str(_python(settings)) if settings.engine == "vllm" else settings.engine
+    click.echo(settings.engine_url if settings.engine == "vllm" and settings.engine_url else local)
 
 
 @engine.command()

@@ -25,7 +25,8 @@ __all__ = ["Site", "cut_at", "sites", "tour"]
 # Entries of the menu that are shown: what fits on a line, and the count that the figures of README are given for.
 SHOWN = 5
 # Seconds to wait for the engine to come up; the menu works without it, only its ranking and ghost text do not.
-ENGINE_PATIENCE = 60.0
+# vLLM takes 30 to 60 s on two cores, minutes while something else runs.
+ENGINE_PATIENCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)

