@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from octod.daemon.engines.vllm import VllmEngine
 from octod.daemon.engines.vllm_child import Child
 
 from tests.daemon.engines.conftest import CONFIG, make_tokenizer
+from tests.daemon.installed import CLIENT
 from tests.end_to_end.house import House, until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
@@ -151,27 +153,38 @@ def test_other_families_say_the_same_in_both_engines(family: str, tmp_path: Path
     assert [] == session(pid)
 
 
-def test_killed_three_times_it_comes_back_and_nothing_is_left(house: House) -> None:
-    """Through the language server: the menu never fails, the model returns, `kill -9` of the daemon ends vLLM too."""
-    house.paths.config.mkdir(parents=True, mode=0o700)
+def source_of(library: str) -> str:
+    """A buffer that calls a library which is named otherwise in every test."""
+    return f"import {library}\n\nbasket = {library}.open_basket('me')\nbasket.$0"
+
+
+def test_killed_three_times_in_mid_request_it_comes_back_with_its_adapters(house: House) -> None:
+    """Through the language server, 32 adapters: the menu never fails, the model returns, `kill -9` of the daemon ends vLLM too."""
+    house.paths.config.mkdir(parents=True, mode=0o700, exist_ok=True)
     settings = f'engine = "vllm"\nengine_python = "{PYTHON}"\nmenu_model_ms = 5000\nghost_ms = 5000\n'
     (house.paths.config / "config.toml").write_text(settings)
-    adapter = house.publish(bundled_base(), "shop")
+    libraries = [f"shop{number}" for number in range(32)]
+    for library in libraries:
+        house.environment.install(library, "1.0", {f"{library}/__init__.py": CLIENT})
+    adapters = {library: house.publish(bundled_base(), library).name for library in libraries}
     try:
         with house.editor() as editor:
             assert "add" in house.menu(editor, SOURCE)  # long before vLLM is there
             until(house.ready, "vLLM", START)
             assert "vllm" == house.model()["engine"]
-            until(lambda: house.menu(editor, SOURCE) and adapter.name in house.model()["adapters"], "adapter", START)
+            for library in libraries:
+                until(lambda: house.menu(editor, source_of(library)) and adapters[library] in house.model()["adapters"], library, START)  # noqa: B023
+            assert set(adapters.values()) <= set(house.model()["adapters"])
             for victim in (0, -1, -2):  # the server, the worker, the engine's process
                 pid = house.model()["pid"]
-                house.menu(editor, SOURCE)
-                os.kill(session(pid)[victim], signal.SIGKILL)
-                assert "add" in house.menu(editor, SOURCE)
+                threading.Timer(0.05, os.kill, (session(pid)[victim], signal.SIGKILL)).start()
+                while house.model()["ready"] and house.model()["pid"] == pid:
+                    assert "add" in house.menu(editor, source_of("shop7"))  # each asks the model, one of them as it dies
+                assert "add" in house.menu(editor, source_of("shop8"))
                 until(lambda: house.model()["ready"] and house.model()["pid"] != pid, "another vLLM", START)  # noqa: B023
                 until(lambda: [] == session(pid), "end of the old one", 30.0)  # noqa: B023
-                assert "add" in house.menu(editor, SOURCE)
-                assert adapter.name in house.model()["adapters"]
+                assert "add" in house.menu(editor, source_of("shop9"))
+                until(lambda: house.menu(editor, source_of("shop9")) and adapters["shop9"] in house.model()["adapters"], "adapter", 60.0)
             pid = house.model()["pid"]
             os.kill(house.daemon(), signal.SIGKILL)
             began = time.monotonic()
