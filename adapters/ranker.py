@@ -1,8 +1,8 @@
-"""The menu's order: a linear conditional-logit model over a few features of each candidate.
+"""The menu's order: a conditional-logit model over a few features of each candidate.
 
-A menu of n candidates is a matrix X of shape (n, features); the score is ``X @ w`` and the probability of a candidate
-its softmax (McFadden's conditional logit, 1974).  Two weight vectors exist, one for menus that the language model has
-scored and one for those that it has not (yet).  ``bench/fit_ranker.py`` fits them on sources that are measured nowhere.
+A menu of n candidates is a matrix of shape (n, features); a small network scores each row (scorer.py), and the probability of a
+candidate is the scores' softmax (McFadden's conditional logit, 1974).  Two networks exist, one for menus that the language model
+has scored and one for those that it has not (yet).  ``bench/fit_ranker.py`` fits them on sources that are measured nowhere.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from octod.adapters.returning import Returning, words_of
+from octod.adapters.scorer import Scorer
 from octod.core.cache import Cache
 from octod.core.symbols import Member
 from octod.indexer.expected import Expected
 from octod.indexer.usage import ReceiverUsage
 
-__all__ = ["FEATURES", "Evidence", "Ranker", "by_identity", "features", "fit"]
+__all__ = ["FEATURES", "INPUTS", "Evidence", "Ranker", "by_identity", "features", "fit", "inputs"]
 
 Matrix = npt.NDArray[np.float64]
 _ANYTHING = Expected()
@@ -150,6 +151,8 @@ def features(members: Sequence[Member], evidence: Evidence) -> Matrix:
 _COUNT, _NEAR, _HERE, _HIDDEN = (FEATURES.index(f) for f in ("count", f"near_{TEMPLATES[0]}", "used_here", "hidden"))
 _PROJECT, _WORD, _WANTED = (FEATURES.index(f) for f in ("project", "word_assigned", "wanted"))
 _WORDS = {"assign": _WORD, "function": _WORD + 1, "keyword": _WORD + 2}
+_COMPARED = [FEATURES.index(f) for f in ("count", "names", *(f"near_{t}" for t in TEMPLATES), "model")]
+INPUTS = (*FEATURES, "near", *(f"{FEATURES[i]} less the best" for i in _COMPARED), "near less the best")
 _COLUMNS = {template: _NEAR + number for number, template in enumerate(TEMPLATES)}
 
 
@@ -237,31 +240,36 @@ def _near(evidence: Evidence, counts: Mapping[str, int], rows: Mapping[str, int]
                 table[row, column] += math.log1p(n / (2.0 * background))
 
 
+def inputs(table: Matrix) -> Matrix:
+    """(members, FEATURES) → (members, INPUTS): the features, and some of them less the menu's best."""
+    near = table[:, _NEAR : _NEAR + len(TEMPLATES)].sum(axis=1, keepdims=True)
+    compared = np.concatenate([table[:, _COMPARED], near], axis=1)
+    best = compared.max(axis=0, keepdims=True) if len(compared) else 0.0
+    return np.concatenate([table, near, compared - best], axis=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """The two weight vectors, each of shape (FEATURES,)."""
+    """The two networks; ``nat`` is how far a nat of the language model moves a row at most."""
 
-    without_model: Matrix
-    with_model: Matrix
+    without_model: Scorer
+    with_model: Scorer
+    nat: float
 
     @classmethod
     def shipped(cls) -> Ranker:
-        """The weights in ``ranker.json`` beside this module."""
+        """What is in ``ranker.json`` beside this module."""
         return _shipped()
 
     def scores(self, table: Matrix, modelled: bool) -> Matrix:
         """The scores (members,) of a feature matrix (members, FEATURES)."""
-        return np.asarray(table @ (self.with_model if modelled else self.without_model))
+        return (self.with_model if modelled else self.without_model)(inputs(table))
 
 
 @cache
 def _shipped() -> Ranker:
     data = json.loads(Path(__file__).with_name("ranker.json").read_text(encoding="utf-8"))
-
-    def vector(name: str) -> Matrix:
-        return np.array([float(data[name].get(f, 0.0)) for f in FEATURES])
-
-    return Ranker(vector("without_model"), vector("with_model"))
+    return Ranker(Scorer.of(data["without_model"]), Scorer.of(data["with_model"]), data["nat"])
 
 
 def fit(

@@ -38,7 +38,7 @@ from fit_ranker import (
     receiver_of,
 )
 from octod.adapters.identity import BaseModel, bundled_base
-from octod.adapters.ranker import FEATURES, Matrix, Ranker, features
+from octod.adapters.ranker import FEATURES, INPUTS, Matrix, Ranker, features, inputs
 from octod.core.paths import Paths
 from octod.daemon import menu
 from octod.daemon.context import Place, Usages, evidence_at, imports_of, place_at, prompt_at
@@ -87,7 +87,7 @@ def orders(fit_sites: Sequence[Site], index: Path) -> dict[str, Matrix]:
     """The weights of each step."""
     cases = gathered(fit_sites, index, Ranker.shipped(), False)
     columns: list[int] = []
-    found = {"index order": np.zeros(len(FEATURES))}
+    found = {"index order": np.zeros(len(INPUTS))}
     for title, added in STEPS.items():
         columns += [FEATURES.index(name) for name in added]
         found[title] = fitted(cases, columns, ["plain"])
@@ -146,7 +146,7 @@ class Judge:
         evidence = evidence_at(self._index, self._usages, place)
         tables = {c: features(place.members, e) for c, e in conditions(evidence, place, site, self._repositories, self._habits)}
         plain = tables["plain"]
-        scores = {title: plain @ w for title, w in self._weights.items()}
+        scores = {title: inputs(plain) @ w for title, w in self._weights.items()}
         scores[SHIPPED] = self._ranker.scores(plain, False)
         for condition in CONDITIONS:
             if condition != "plain":

@@ -39,12 +39,19 @@ _out_option = click.option(
     help="Time to train.",
 )
 @click.option("--size", type=click.Choice(["small", "large"]), help="5.5 or 31 million parameters (default: large on a GPU).")
+@click.option(
+    "--start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Go on from a base that this command made, with its shape and its tokenizer.",
+)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="A factor on the learning rates, for going on.")
+@click.option("--calls", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of what is read that is centred on a call (default: 0.6).")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: a GPU where there is one.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Windows of 512 tokens a step (default: 256 on a GPU, else 16).")
 @click.option("--at-once", type=click.IntRange(1), metavar="N", help="Of those, in memory together; fewer for a small GPU.")
 def train(
-    site_packages: tuple[Path, ...], work: Path, out: Path, minutes: float, size: str | None, device: str | None, batch: int | None,
-    at_once: int | None,
+    site_packages: tuple[Path, ...], work: Path, out: Path, minutes: float, size: str | None, start: Path | None, rate: float | None,
+    calls: float | None, device: str | None, batch: int | None, at_once: int | None,
 ) -> None:
     """Train a base model from installed packages, on a CPU or a GPU; needs the [train] extra.
 
@@ -53,7 +60,7 @@ def train(
     import subprocess
 
     _need_torch()
-    chosen = {"size": size, "device": device, "batch": batch, "at-once": at_once}
+    chosen = {"size": size, "start": start, "rate": rate, "calls": calls, "device": device, "batch": batch, "at-once": at_once}
     # A process of its own: torch's compiler and a signal handler of its own stay out of this one.
     ended = subprocess.run(
         [

@@ -33,8 +33,8 @@ class Settings:
     ``engine_adapters`` the folder that this machine and that server both see, where adapters are put for it
     ``base``            another base model: the name of one that ``octod base add`` added, or a folder; empty means
                         the bundled one
-    ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer; 0, the
-                        default, does not ask it: the bundled base orders no better what the index has ranked
+    ``menu_model_ms``   milliseconds after its question until a menu waits for the model's scores no longer, at most 600;
+                        0, the default, does not ask it: the bundled base orders no better what the index has ranked
     ``ghost_ms``        how long ghost text may take before it stays silent, in milliseconds
     ``learn``           whether what you accept from menus orders later ones (default true); kept on this machine,
                         shown by ``octod learned``

@@ -31,7 +31,7 @@ def likeliest(place: Place, table: Matrix, ranker: Ranker) -> list[int]:
     typed = place.cursor.partial.lower()
     scores = ranker.scores(table, modelled=False)
     ranked = [i for i in order(scores) if place.members[i].symbol.name.lower().startswith(typed)][:MODELLED]
-    reach = float(ranker.with_model[_MODEL]) * _APART
+    reach = ranker.nat * _APART
     return [row for place_in, row in enumerate(ranked) if place_in < SHOWN or scores[row] >= scores[ranked[0]] - reach]
 
 

@@ -53,6 +53,7 @@ T = TypeVar("T")
 _TURNS = 60  # of 10 to 20 ms, for a file to be read as a whole
 _AHEAD = 24  # imported modules whose members are read before somebody asks
 _QUIET = 0.5  # seconds that the engine's start waits for a first menu
+_MOST = 0.6  # seconds that a menu waits for the model, whatever the settings say: the language server waits for one
 _LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
 _JEDI = 0.03  # seconds a menu waits for jedi, which is asked ahead; a late answer is there at the next key
 _JEDI_LIMIT = 30.0  # seconds for one question, its start included: importing jedi takes long on a machine that indexes
@@ -97,11 +98,11 @@ class OctodService:
         table, uses = offer.table, None
         if offer.rows and self._settings.menu_model_ms:
             # What the index took is the model's loss: the menu as a whole is there in time.
-            patience = max(_LEAST, self._settings.menu_model_ms / 1e3 - (time.perf_counter() - began))
-            choice = await self._choice(document, offer.around, patience)
+            until = began + min(self._settings.menu_model_ms / 1e3, _MOST)
+            choice = await self._choice(document, offer.around, max(_LEAST, until - time.perf_counter()))
             prompt = prompt_at(document, offset, menu.signatures(place, offer.rows), until=cursor.dot)
             names = [place.members[i].symbol.name for i in offer.rows]
-            scored = await self._model.score(prompt, names, choice.mixture, patience)
+            scored = await self._model.score(prompt, names, choice.mixture, max(_LEAST, until - time.perf_counter()))
             if scored is not None:
                 table, uses = menu.with_model(table, offer.rows, scored), _uses(choice)
         self._count(workspace, offer.route)

@@ -104,7 +104,7 @@ def _write_weights(weights: dict[str, Tensor], folder: Path) -> None:
     if len(files) == 1:
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
         return
-    where = {}
+    where: dict[str, str] = {}
     for number, part in enumerate(files, 1):
         file = f"model-{number:05}-of-{len(files):05}.safetensors"
         save_file(part, folder / file, metadata={"format": "pt"})

@@ -52,7 +52,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """(batch, rows, columns) → the nearest semi-orthogonal matrices, singular values within about 0.7 to 1.2."""
     # Coefficients of the quintic: Keller Jordan, https://kellerjordan.github.io/posts/muon/
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices
+    x: Tensor = matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

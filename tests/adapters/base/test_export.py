@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 transformers = pytest.importorskip("transformers", reason="needs the [train] extra")
 
-from octod.adapters.base import export  # after the skips
+from octod.adapters.base import export, model  # after the skips
 from octod.adapters.base.corpus import CorpusConfig, build_corpus
 from octod.adapters.base.export import export_base
 from octod.adapters.base.model import Llama, ModelConfig
@@ -136,3 +137,37 @@ def test_exporting_before_the_first_checkpoint_says_so(tmp_path: Path) -> None:
     """There is nothing to export yet."""
     with pytest.raises(FileNotFoundError):
         export_base(tmp_path, tmp_path / "out")
+
+
+def test_training_goes_on_from_an_export_and_the_card_says_so(tmp_path: Path, site: Path) -> None:
+    """The weights are those of the base, up to bf16; tokens, steps, time, data and commands add up; another shape is refused."""
+    work, first, second = tmp_path / "work", tmp_path / "first", tmp_path / "second"
+    tokenizer = build_corpus(CorpusConfig((site,), work, held_out=frozenset({"others"}), vocabulary=600, workers=1))
+    shape = ModelConfig(tokenizer.get_vocab_size(), 512, 64, 2, 4, 2, 96)
+    run = PretrainConfig(work, 60, max_steps=2, batch=2, device="cpu", compile=False, evaluate_windows=4, model=shape, command="one")
+    trained = torch.load(pretrain(run), weights_only=True)["model"]
+    export_base(work, first)
+    (work / "checkpoint.pt").unlink()
+    assert shape == ModelConfig.from_transformers(json.loads((first / "config.json").read_text()))
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def watch(model: Llama, step: int) -> None:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+
+    # a rate of nothing leaves the weights as they came
+    pretrain(replace(run, max_steps=1, start=first, rate=0.0, decay=0.0, command="two"), watch=watch)
+    assert all(torch.equal(trained[name].bfloat16().float(), value) for name, value in seen[0].items())
+    export_base(work, second)
+    before, after = (json.loads((folder / "card.json").read_text()) for folder in (first, second))
+    assert (3, "one && two") == (after["steps"], after["command"])
+    assert after["tokens_seen"] > before["tokens_seen"]
+    assert before["data"] == after["data"]
+    with pytest.raises(ValueError, match="another architecture"):
+        ModelConfig.from_transformers({**json.loads((first / "config.json").read_text()), "attention_bias": True})
+
+
+def test_attention_in_blocks_is_attention() -> None:
+    """What a compiled run on a CPU computes is what the fused one gives."""
+    q, k, v = torch.randn(3, 2, 4, 64, 16).unbind()
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(model._in_blocks(q, k, v), expected)
