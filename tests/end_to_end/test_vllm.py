@@ -1,6 +1,7 @@
 """The real vLLM behind the daemon: started, asked through the language server, killed again and again, gone at the end.
 
 Needs an environment with vLLM: ``OCTOD_TEST_VLLM`` names its interpreter (`octod engine install vllm` makes one).
+``OCTOD_TEST_UNTIL``, seconds since 1970, is when all tests must have ended: one that may not be done by then is left out.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ CONSTRAINT = CallConstraint(
 CANDIDATES = ["zeros", "ones", "array", "arange", "linspace", "zeros_like"]
 SOURCE = "import shop\n\nbasket = shop.open_basket('me')\nbasket.$0"
 START = 600.0  # seconds that vLLM may take here
+
+
+@pytest.fixture(autouse=True)
+def in_time(request: pytest.FixtureRequest) -> None:
+    """Seconds seen on two busy cores; the tests that come after these take less than 100."""
+    takes = 300 if "killed" in request.node.name else 100
+    left = float(os.environ.get("OCTOD_TEST_UNTIL", "inf")) - time.time()
+    if left < takes + 100:
+        pytest.skip(f"{left:.0f} s are left, this takes {takes}")
 
 
 def session(pid: int) -> list[int]:
