@@ -11,6 +11,7 @@ Both figures are exact without generating anything:
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -249,9 +250,10 @@ class _Walk:
         for number, (keys, values) in enumerate(self._layers):
             size = (len(continuations), -1, -1, -1)
             cache.update(keys.expand(size), values.expand(size), number)
-        output = self._model(
-            input_ids=torch.tensor(continuations), past_key_values=cache, use_cache=True, logits_to_keep=keep
-        )
+        # transformers 5.24 calls the parameter otherwise, and will drop the old name
+        known = inspect.signature(self._model.forward).parameters
+        given = {"cache" if "cache" in known else "past_key_values": cache}
+        output = self._model(input_ids=torch.tensor(continuations), **given, use_cache=True, logits_to_keep=keep)
         scores: torch.Tensor = output.logits.log_softmax(-1)
         return scores
 

@@ -53,8 +53,7 @@ T = TypeVar("T")
 _TURNS = 60  # of 10 to 20 ms, for a file to be read as a whole
 _AHEAD = 24  # imported modules whose members are read before somebody asks
 _QUIET = 0.5  # seconds that the engine's start waits for a first menu
-_MOST = 0.6  # seconds that a menu waits for the model, whatever the settings say: the language server waits for one
-_LEAST = 0.01  # seconds for the model even when the index took all there was; a short score takes 5 ms
+_MOST, _LEAST = 0.6, 0.01  # seconds for the model: the language server waits for one, a short score takes 5 ms
 _JEDI = 0.03  # seconds a menu waits for jedi, which is asked ahead; a late answer is there at the next key
 _JEDI_LIMIT = 30.0  # seconds for one question, its start included: importing jedi takes long on a machine that indexes
 

@@ -1,4 +1,4 @@
-"""Every test runs in a home of its own, without a network, and the slow ones run last."""
+"""Every test runs in a home of its own, without a network, and the slow ones run last, after them those of vLLM."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, then those with the real engine, then training, then the slow ones."""
 
     def cost(item: pytest.Item) -> int:
-        return sum(weight for weight, mark in ((1, "engine"), (2, "train"), (4, "slow")) if item.get_closest_marker(mark))
+        return sum(weight for weight, mark in ((1, "engine"), (2, "train"), (4, "slow"), (8, "vllm")) if item.get_closest_marker(mark))
 
     items.sort(key=cost)
