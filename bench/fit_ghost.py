@@ -13,6 +13,7 @@ import ast
 import asyncio
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import lsp_eval
@@ -28,7 +29,16 @@ from octod.daemon.protocol import Document
 from octod.indexer.scope import callees_at
 from octod.indexer.store import Index
 
-Menu = tuple[str, "np.ndarray[tuple[int, int], np.dtype[np.float64]]", int]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Menu:
+    """The options of a site, (options, 7) features of them, the author's arguments and which option they are, or -1."""
+
+    path: str
+    texts: list[str]
+    table: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    gold: str
+    row: int
 
 
 def same(text: str, gold: str) -> bool:
@@ -39,15 +49,18 @@ def same(text: str, gold: str) -> bool:
         return False
 
 
-async def gather(sites: list[dict[str, object]], index: Index) -> list[Menu]:
-    """(path, features of the options, gold row or -1) of each site that has options."""
+async def gather(sites: list[dict[str, object]], index: Index, base: Path | None = None, context: bool = True) -> list[Menu]:
+    """Each site's options in its order, none where nothing can be said; ``context``: the model sees the signature."""
     usages = Usages(index)
-    engine = EmbeddedEngine(bundled_base().folder, Paths.of())
+    engine = EmbeddedEngine(base or bundled_base().folder, Paths.of())
     await engine.start()
     found: list[Menu] = []
     for site in sites:
         written = str(site["call"])
         opened = f"{site['member']}("
+        gold = lsp_eval.until_closed(written[len(opened) :])
+        menu = Menu(str(site["path"]), [], np.zeros((0, len(ghost.WEIGHTS))), gold, -1)
+        found.append(menu)
         if not written.startswith(opened):
             continue
         document, offset = document_of(site)
@@ -58,7 +71,7 @@ async def gather(sites: list[dict[str, object]], index: Index) -> list[Menu]:
         if call is None:
             continue
         options = ghost.options(call, usages)
-        prompt = prompt_at(document, offset, ghost.called_signature(call))
+        prompt = prompt_at(document, offset, ghost.called_signature(call) if context else ())
         if call.parameters is not None:
             made = await engine.generate(prompt, call.constraint, (), 20.0)
             text = made.text.removesuffix(")")
@@ -67,21 +80,21 @@ async def gather(sites: list[dict[str, object]], index: Index) -> list[Menu]:
         if not options:
             continue
         scores = await engine.score(prompt, [f"{o.text})" for o in options], (), 20.0, "none")
-        gold = lsp_eval.until_closed(written[len(opened) :])
-        row = next((i for i, o in enumerate(options) if same(o.text, gold)), -1)
-        found.append((str(site["path"]), ghost.features(options, scores), row))
+        texts = [o.text for o in options]
+        row = next((i for i, text in enumerate(texts) if same(text, gold)), -1)
+        found[-1] = Menu(menu.path, texts, ghost.features(options, scores), gold, row)
     await engine.stop()
     return found
 
 
 def exact(menus: list[Menu], weights: list[float]) -> float:
     """Share of the sites whose best option is the author's."""
-    return float(np.mean([int((table @ np.array(weights)).argmax()) == row for _, table, row in menus]))
+    return float(np.mean([int((m.table @ np.array(weights)).argmax()) == m.row for m in menus]))
 
 
 def fitted(menus: list[Menu]) -> list[float]:
     """The weights that make the gold rows likely; sites without a gold row are left out."""
-    used = [(table, row) for _, table, row in menus if row >= 0]
+    used = [(m.table, m.row) for m in menus if m.row >= 0]
     return [round(float(w), 3) for w in fit(used, range(used[0][0].shape[1]), steps=800, decay=1e-3)]
 
 
@@ -95,14 +108,14 @@ def main() -> int:
     sites = [json.loads(line) for line in options.sites.read_text().splitlines()]
     random.Random(0).shuffle(sites)
     with Index.open(options.index) as index:
-        menus = asyncio.run(gather(sites[: options.limit], index))
-    files = sorted({path for path, *_ in menus})
+        menus = [m for m in asyncio.run(gather(sites[: options.limit], index)) if m.texts]
+    files = sorted({m.path for m in menus})
     random.Random(1).shuffle(files)
     apart = set(files[: len(files) // 5])
-    train = [m for m in menus if m[0] not in apart]
-    kept = [m for m in menus if m[0] in apart]
+    train = [m for m in menus if m.path not in apart]
+    kept = [m for m in menus if m.path in apart]
     weights = fitted(train)
-    print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([r >= 0 for _, _, r in menus]):.3f}")
+    print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([m.row >= 0 for m in menus]):.3f}")
     print("kept apart: copy   ", round(exact(kept, [0.0, *ghost.WEIGHTS[1:4], 0.0, *ghost.WEIGHTS[5:]]), 3))
     print("kept apart: model  ", round(exact(kept, [1.0, *[0.0] * (len(weights) - 1)]), 3))
     print("kept apart: before ", round(exact(kept, list(ghost.WEIGHTS)), 3))

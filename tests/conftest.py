@@ -1,9 +1,13 @@
-"""Every test runs in a home of its own, without a network, and the slow ones run last, after them those of vLLM."""
+"""Every test runs in a home of its own, without a network, and the slow ones run last, after them those of vLLM.
+
+``OCTOD_TEST_UNTIL``, seconds since 1970, is when all tests must have ended: a slow one that may not be done by then is left out.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,9 +39,23 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then those with the real engine, then training, then the slow ones."""
+    """Fast tests first, then those with the real engine, then training, then the slow ones, those of minutes at their end."""
 
-    def cost(item: pytest.Item) -> int:
-        return sum(weight for weight, mark in ((1, "engine"), (2, "train"), (4, "slow"), (8, "vllm")) if item.get_closest_marker(mark))
+    def cost(item: pytest.Item) -> tuple[int, bool]:
+        weights = ((1, "engine"), (2, "train"), (4, "slow"), (8, "vllm"))
+        return sum(weight for weight, mark in weights if item.get_closest_marker(mark)), _takes(item) > 60
 
     items.sort(key=cost)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What can no longer end in time is told apart from what failed."""
+    left = float(os.environ.get("OCTOD_TEST_UNTIL", "inf")) - time.time()
+    if item.get_closest_marker("slow") and left < _takes(item) + 30:
+        pytest.skip(f"{left:.0f} s are left, this takes {_takes(item):.0f}")
+
+
+def _takes(item: pytest.Item) -> float:
+    """Seconds that a slow test takes on two busy cores."""
+    mark = item.get_closest_marker("slow")
+    return mark.kwargs.get("takes", 60.0) if mark else 0.0

@@ -82,6 +82,7 @@ def _file(number: int, modules: Sequence[str]) -> str:
     return "\n".join([*lines, f"{used[0]}."])
 
 
+@pytest.mark.slow(takes=220)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_10000_completions_and_200_re_indexes_take_no_memory_files_or_threads(
     house: House, monkeypatch: pytest.MonkeyPatch

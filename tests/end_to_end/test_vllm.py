@@ -1,7 +1,6 @@
 """The real vLLM behind the daemon: started, asked through the language server, killed again and again, gone at the end.
 
 Needs an environment with vLLM: ``OCTOD_TEST_VLLM`` names its interpreter (`octod engine install vllm` makes one).
-``OCTOD_TEST_UNTIL``, seconds since 1970, is when all tests must have ended: one that may not be done by then is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from engine_parity import Here
 
 PYTHON = Path(os.environ.get("OCTOD_TEST_VLLM", ""))
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(takes=115),
     pytest.mark.engine,
     pytest.mark.vllm,
     pytest.mark.timeout(1800),
@@ -52,14 +51,10 @@ START = 600.0  # seconds that vLLM may take here
 
 
 @pytest.fixture(autouse=True)
-def in_time(request: pytest.FixtureRequest) -> None:
-    """Seconds seen on two busy cores; the interpreter is looked for late, because `.ci/run` installs it beside the other tests."""
+def _installed() -> None:
+    """Looked for late, because `.ci/run` installs it beside the other tests."""
     if not PYTHON.is_file():
         pytest.skip("OCTOD_TEST_VLLM names no interpreter that has vLLM")
-    takes = 270 if "killed" in request.node.name else 95
-    left = float(os.environ.get("OCTOD_TEST_UNTIL", "inf")) - time.time()
-    if left < takes + 30:
-        pytest.skip(f"{left:.0f} s are left, this takes {takes}")
 
 
 def session(pid: int) -> list[int]:
@@ -154,6 +149,7 @@ def source_of(library: str) -> str:
     return f"import {library}\n\nbasket = {library}.open_basket('me')\nbasket.$0"
 
 
+@pytest.mark.slow(takes=270)
 def test_killed_three_times_in_mid_request_it_comes_back_with_its_adapters(house: House) -> None:
     """Through the language server, 32 adapters: the menu never fails, the model returns, `kill -9` of the daemon ends vLLM too."""
     house.paths.config.mkdir(parents=True, mode=0o700, exist_ok=True)
