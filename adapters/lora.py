@@ -179,6 +179,7 @@ def _adapted(base: BaseModel, parameters: Hyperparameters) -> Any:
     except ImportError as error:
         raise TrainingProblem(f"{MISSING}: {error}", INSTALL) from error
     torch.manual_seed(parameters.seed)
+    torch.set_flush_denormal(True)  # as in octod.adapters.base.pretrain
     config = PeftConfig(
         r=parameters.rank,
         lora_alpha=int(parameters.alpha),
