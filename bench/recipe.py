@@ -34,7 +34,7 @@ seed-2            seed=2
 seed-3            seed=3
 vocabulary-4k     vocabulary=4096
 vocabulary-16k    vocabulary=16384
-deep              layers=x2 hidden=x0.7
+deep              layers=x2 hidden=x0.75
 wide              layers=x0.5 hidden=x1.4
 own-keys          group=1
 group-4           group=4
@@ -118,8 +118,11 @@ def variants(standard: Settings, only: list[str]) -> Iterator[tuple[str, Setting
             yield name, standard.changed(words)
 
 
-def retokenised(corpus: Path, target: Path, vocabulary: int, sample: int = 40_000_000) -> Path:
-    """The shards of a corpus in another vocabulary; a tokenizer is trained on about ``sample`` bytes of its training text."""
+def retokenised(corpus: Path, target: Path, vocabulary: int, most: float = math.inf, sample: int = 40_000_000) -> Path:
+    """The shards of a corpus in another vocabulary; a tokenizer is trained on about ``sample`` bytes of its training text.
+
+    Of more than ``most`` tokens of training every second document is taken, or every third, and so on.
+    """
     from octod.adapters.base.tokenizer import save_tokenizer, train_tokenizer
     from octod.adapters.prompt import CONTEXT, SIGNATURE_TOKENS, load_tokenizer
 
@@ -127,13 +130,16 @@ def retokenised(corpus: Path, target: Path, vocabulary: int, sample: int = 40_00
         return target
     old = load_tokenizer(corpus / "tokenizer" / "tokenizer.json")
 
-    def documents(part: str) -> list[str]:
+    every = max(1, math.ceil(len(np.load(corpus / "train" / "tokens.npy", mmap_mode="r")) / most))
+
+    def documents(part: str, every: int) -> Iterator[tuple[int, str]]:
         ids, bounds = np.load(corpus / part / "tokens.npy", mmap_mode="r"), np.load(corpus / part / "documents.npy")
-        return [old.decode(ids[a:b].tolist(), skip_special_tokens=False) for a, b in itertools.pairwise(bounds)]
+        for number in range(0, len(bounds) - 1, every):
+            yield number, old.decode(ids[bounds[number] : bounds[number + 1]].tolist(), skip_special_tokens=False)
 
     known, lengths = target / "tokenizer" / "tokenizer.json", _byte_lengths(old)
     if not known.exists():
-        texts = documents("train")
+        texts = [text for _, text in documents("train", every)]
         step = max(1, math.ceil(sum(map(len, texts)) / sample))
         save_tokenizer(train_tokenizer(texts[::step], vocabulary), known.parent, CONTEXT)
     new = load_tokenizer(known)
@@ -141,8 +147,8 @@ def retokenised(corpus: Path, target: Path, vocabulary: int, sample: int = 40_00
         source, folder = corpus / part, target / part
         folder.mkdir(parents=True, exist_ok=True)
         ids, bounds, calls = (np.load(source / f"{n}.npy") for n in ("tokens", "documents", "calls"))
-        new_lengths, tokens, ends = _byte_lengths(new), [], [0]
-        for document, text in enumerate(documents(part)):
+        new_lengths, tokens, ends, wanted = _byte_lengths(new), [], [0], every if part == "train" else 1
+        for document, text in documents(part, wanted):
             found = np.array(new.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
             was = np.concatenate([[0], np.cumsum(lengths[ids[bounds[document] : bounds[document + 1]]])])
             now = np.concatenate([[0], np.cumsum(new_lengths[found])])
@@ -159,9 +165,11 @@ def retokenised(corpus: Path, target: Path, vocabulary: int, sample: int = 40_00
         lines = [[*e.ids[: SIGNATURE_TOKENS - 1], *end] for e in new.encode_batch(texts, add_special_tokens=False)]
         np.save(folder / "signatures.npy", np.array([t for line in lines for t in line], np.uint16))
         np.save(folder / "spans.npy", np.cumsum([0, *map(len, lines)]))
+        calls = calls[calls["document"] % wanted == 0]
+        calls["document"] //= wanted
         np.save(folder / "calls.npy", calls)
-        for name in ("groups", "weights"):
-            np.save(folder / f"{name}.npy", np.load(source / f"{name}.npy"))
+        np.save(folder / "groups.npy", np.load(source / "groups.npy"))
+        np.save(folder / "weights.npy", np.load(source / "weights.npy")[::wanted])
         np.save(folder / "documents.npy", np.array(ends, np.int64))
         np.save(folder / "tokens.npy", np.concatenate(tokens) if tokens else np.zeros(0, np.uint16))
     return target
@@ -188,7 +196,8 @@ def run(name: str, settings: Settings, options: argparse.Namespace) -> Row | Non
     texts = pieces(corpus / "heldout", own, options.pieces)
     # 1. The shards, linked into the run's folder beside its checkpoint.
     if settings.vocabulary != options.vocabulary:
-        corpus = retokenised(corpus, options.work / f"vocabulary-{settings.vocabulary}", settings.vocabulary)
+        most = 10 * settings.compute * options.compute / settings.shape().flops
+        corpus = retokenised(corpus, options.work / f"vocabulary-{settings.vocabulary}", settings.vocabulary, most)
     folder = options.work / f"{name}-{identity(settings, options)}"
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "heldout", "tokenizer"):

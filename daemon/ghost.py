@@ -1,14 +1,15 @@
 """Lane B: the arguments of the call around the cursor, or silence.
 
-Argument lists come from three places: written earlier in this file for the same function, written often elsewhere, and
-made by the language model under the signature's constraint.  All are checked against the signature, scored by the
-model in one batch, and the likeliest is offered when it is likely enough.
+Argument lists come from four places: written earlier in this file for the same function, written often elsewhere, values that
+the lines above are about, and made by the language model under the signature's constraint.  All are checked against the
+signature, scored by the model in one batch, and the likeliest is offered when it is likely enough.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 import keyword
 import math
 import re
@@ -25,14 +26,16 @@ from octod.indexer.scope import Receiver, arguments_at, names_at, types_at, usag
 
 __all__ = ["WEIGHTS", "Call", "Option", "call_at", "called_signature", "choose", "options"]
 
-_MOST_EARLIER, _MOST_FREQUENT = 4, 6
+_MOST_EARLIER, _MOST_FREQUENT, _MOST_VALUES, _MOST_PAIRED = 4, 6, 5, 3
+_UNLIKELY = -12.0  # log-probability below which one option is as unlikely as another
+_ABOVE = 1_500  # characters that values are looked for in
 _LONGEST = 120  # characters
 _BUILTINS = frozenset(dir(builtins)) | frozenset(keyword.kwlist)
 _AT_ARGUMENT = re.compile(r"(?:[(,]|\b\w+[ \t]*=)\s*\Z")
 
-# Weights of (model, frequent, earlier, nearest, made, empty, length) in an option's score, fitted by
+# Weights of (model, frequent, earlier, nearest, made, empty, length, model no less than _UNLIKELY) in an option's score, fitted by
 # bench/fit_ghost.py on call sites that are measured nowhere.
-WEIGHTS = (0.022, 0.124, 3.439, -0.239, -0.813, 0.849, 0.023)
+WEIGHTS = (0.022, 0.124, 3.439, -0.239, -0.813, 0.849, 0.023, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,16 +139,24 @@ def options(call: Call, usages: Usages) -> list[Option]:
             taken += 1
     if "" not in found and call.parameters is not None and valid("", call.parameters):
         found[""] = Option("")
+    for text in _of_values(call):
+        if text not in found and valid(text, call.parameters):
+            found[text] = Option(text)
     return list(found.values())
 
 
 def choose(
     options: Sequence[Option], scores: Sequence[float] | None, weights: Sequence[float] = WEIGHTS
 ) -> tuple[int, float] | None:
-    """(number of the best option, its probability among them); ``scores`` are the model's log-probabilities."""
-    if not options:
+    """(number of the best option, its probability among them); ``scores`` are the model's log-probabilities.
+
+    Without them only what was written before is taken, and the empty list.
+    """
+    total = features(options, scores) @ np.array(weights) if options else np.zeros(0)
+    if scores is None:
+        total[[not (o.frequent or o.earlier or not o.text) for o in options]] = -np.inf
+    if not np.isfinite(total).any():
         return None
-    total = features(options, scores) @ np.array(weights)
     total -= total.max()
     shares = np.exp(total) / np.exp(total).sum()
     best = int(shares.argmax())
@@ -153,7 +164,7 @@ def choose(
 
 
 def features(options: Sequence[Option], scores: Sequence[float] | None) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The matrix (options, 7) that ``WEIGHTS`` belong to."""
+    """The matrix (options, 8) that ``WEIGHTS`` belong to."""
     rows = [
         (
             scores[i] if scores is not None else 0.0,
@@ -163,6 +174,7 @@ def features(options: Sequence[Option], scores: Sequence[float] | None) -> np.nd
             float(o.made),
             float(not o.text),
             len(o.text) / 30.0,
+            max(scores[i], _UNLIKELY) if scores is not None else 0.0,
         )
         for i, o in enumerate(options)
     ]
@@ -197,6 +209,28 @@ def valid(text: str, parameters: tuple[Parameter, ...] | None) -> bool:
         return False
     needed = {p.name for p in parameters if p.default is None and p.kind in ("positional", "standard", "keyword")}
     return needed <= positional | given
+
+
+def _of_values(call: Call) -> list[str]:
+    """Argument lists of what the lines above are about: for one required argument or none each value, for two some pairs."""
+    given = [p for p in call.parameters or () if p.kind in ("positional", "standard", "vararg")]
+    needed = [p for p in given if p.default is None and p.kind != "vararg"]
+    if not given or len(needed) > 2:
+        return []
+    values = _values(call.place.cursor, set(call.names))
+    if len(needed) < 2:
+        return values[:_MOST_VALUES]
+    return [f"{one}, {other}" for one, other in itertools.permutations(values[:_MOST_PAIRED], 2)]
+
+
+_VALUE = re.compile(r"(?<![\w.\"'@])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)(?![\w.(\[\"'])")
+
+
+def _values(cursor: Cursor, names: set[str]) -> list[str]:
+    """Variables and their attributes in the lines above the statement, the last one mentioned first."""
+    above = cursor.text[max(0, cursor.statement - _ABOVE) : cursor.statement]
+    found = [m[1] for m in _VALUE.finditer(above) if m[1].partition(".")[0] in names and m[1] not in ("self", "cls")]
+    return list(dict.fromkeys(reversed(found)))
 
 
 def _types(place: Place, cursor: Cursor, expression: str) -> tuple[TypeRef, ...]:

@@ -97,6 +97,30 @@ def test_another_vocabulary_has_the_same_texts_and_calls(corpus: Path, tmp_path:
 
 
 @pytest.mark.train
+def test_of_a_large_corpus_a_part_is_read(corpus: Path, tmp_path: Path) -> None:
+    """Every second document with its calls, where half of the tokens are enough; held-out text stays whole."""
+    from octod.adapters.prompt import load_tokenizer
+
+    whole, half = (recipe.retokenised(corpus, tmp_path / name, 560, most) for name, most in (("whole", np.inf), ("half", 1 + _tokens(corpus) // 2)))
+    said = []
+    for folder in (whole, half):
+        tokenizer = load_tokenizer(folder / "tokenizer" / "tokenizer.json")
+        tokens, bounds, calls, weights = (np.load(folder / "train" / f"{n}.npy") for n in ("tokens", "documents", "calls", "weights"))
+        assert len(weights) == len(bounds) - 1
+        texts = [tokenizer.decode(tokens[a:b].tolist(), skip_special_tokens=False) for a, b in pairwise(bounds)]
+        called = [(c["document"], tokenizer.decode(tokens[bounds[c["document"]] :][c["member"] : c["stop"]].tolist())) for c in calls]
+        said.append((texts, called))
+    (texts, called), (some, fewer) = said
+    assert texts[::2] == some
+    assert [(d // 2, text) for d, text in called if d % 2 == 0] == fewer
+    assert _tokens(whole, "heldout") == _tokens(half, "heldout")
+
+
+def _tokens(corpus: Path, part: str = "train") -> int:
+    return len(np.load(corpus / part / "tokens.npy"))
+
+
+@pytest.mark.train
 @pytest.mark.slow
 def test_runs_spend_the_same_are_measured_alike_and_are_not_run_again(corpus: Path, tmp_path: Path) -> None:
     """Runs of about the same operations on one text; the second command only prints."""
