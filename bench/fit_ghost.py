@@ -1,4 +1,4 @@
-"""Fit the weights of ghost text's options on call sites that are measured nowhere, and print daemon/ghost.py's WEIGHTS.
+"""Fit the weights of ghost text's options on call sites that are measured nowhere, and print daemon/ghost.py's WEIGHTS and WITHOUT_MODEL.
 
     python bench/fit_ghost.py --sites fit.jsonl --index ENV_INDEX.db [--limit 800]
 
@@ -28,6 +28,8 @@ from octod.daemon.engines.embedded import EmbeddedEngine
 from octod.daemon.protocol import Document
 from octod.indexer.scope import callees_at
 from octod.indexer.store import Index
+
+WRITTEN, LENGTH = [1, 2, 3, 5], 6  # columns of ghost.features that are known without a model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +91,21 @@ async def gather(sites: list[dict[str, object]], index: Index, base: Path | None
 
 def exact(menus: list[Menu], weights: list[float]) -> float:
     """Share of the sites whose best option is the author's."""
-    return float(np.mean([int((m.table @ np.array(weights)).argmax()) == m.row for m in menus]))
+    return float(np.mean([bool(m.texts) and int((m.table @ np.array(weights)).argmax()) == m.row for m in menus]))
 
 
 def fitted(menus: list[Menu]) -> list[float]:
     """The weights that make the gold rows likely; sites without a gold row are left out."""
     used = [(m.table, m.row) for m in menus if m.row >= 0]
     return [round(float(w), 3) for w in fit(used, range(used[0][0].shape[1]), steps=800, decay=1e-3)]
+
+
+def written(menu: Menu) -> Menu:
+    """What is left of a menu without a model: lists of this file, frequent ones and the empty one, and what is known of them."""
+    rows = np.flatnonzero(menu.table[:, WRITTEN].any(axis=1)).tolist()
+    table = np.zeros((len(rows), menu.table.shape[1]))
+    table[:, [*WRITTEN, LENGTH]] = menu.table[rows][:, [*WRITTEN, LENGTH]]
+    return Menu(menu.path, [menu.texts[i] for i in rows], table, menu.gold, rows.index(menu.row) if menu.row in rows else -1)
 
 
 def main() -> int:
@@ -116,11 +126,13 @@ def main() -> int:
     kept = [m for m in menus if m.path in apart]
     weights = fitted(train)
     print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([m.row >= 0 for m in menus]):.3f}")
-    print("kept apart: copy   ", round(exact(kept, [0.0, *ghost.WEIGHTS[1:-1], 0.0]), 3))
+    copies = [written(m) for m in menus]
+    print("kept apart: copy   ", round(exact([written(m) for m in kept], fitted([written(m) for m in train])), 3))
     print("kept apart: model  ", round(exact(kept, [1.0, *[0.0] * (len(weights) - 1)]), 3))
     print("kept apart: before ", round(exact(kept, list(ghost.WEIGHTS)), 3))
     print("kept apart: fitted ", round(exact(kept, weights), 3), weights)
     print("WEIGHTS =", tuple(fitted(menus)))
+    print("WITHOUT_MODEL =", tuple(fitted(copies)))
     return 0
 
 

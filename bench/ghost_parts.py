@@ -20,12 +20,11 @@ from pathlib import Path
 import lsp_eval
 import numpy as np
 from compare import interval
-from fit_ghost import Menu, gather
+from fit_ghost import WRITTEN, Menu, gather
 from octod.adapters.identity import bundled_base
 from octod.daemon import ghost
 from octod.indexer.store import Index
 
-_MODEL, _WRITTEN = [0, 7], [1, 2, 5]  # columns of ghost.features; the second: there without a model
 Choice = Callable[[Menu], int | None]
 
 
@@ -40,11 +39,9 @@ def alone(menu: Menu) -> int | None:
 
 
 def copied(menu: Menu) -> int | None:
-    """What is taken where there is no model."""
-    weights = np.array(ghost.WEIGHTS)
-    weights[_MODEL] = 0.0
-    there = np.flatnonzero(menu.table[:, _WRITTEN].any(axis=1))
-    return int(there[(menu.table[there] @ weights).argmax()]) if len(there) else None
+    """What octod takes where there is no model."""
+    there = np.flatnonzero(menu.table[:, WRITTEN].any(axis=1))
+    return int(there[(menu.table[there] @ np.array(ghost.WITHOUT_MODEL)).argmax()]) if len(there) else None
 
 
 def row(menus: list[Menu], choice: Choice) -> tuple[dict[str, object], list[float]]:
