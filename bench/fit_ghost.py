@@ -58,12 +58,12 @@ async def gather(sites: list[dict[str, object]], index: Index, base: Path | None
     await engine.start()
     found: list[Menu] = []
     for site in sites:
-        written = str(site["call"])
+        call_text = str(site["call"])
         opened = f"{site['member']}("
-        gold = lsp_eval.until_closed(written[len(opened) :])
+        gold = lsp_eval.until_closed(call_text[len(opened) :])
         menu = Menu(str(site["path"]), [], np.zeros((0, len(ghost.WEIGHTS))), gold, -1)
         found.append(menu)
-        if not written.startswith(opened):
+        if not call_text.startswith(opened):
             continue
         document, offset = document_of(site)
         document = Document(document.uri, 1, document.text + opened, document.path)
@@ -126,13 +126,12 @@ def main() -> int:
     kept = [m for m in menus if m.path in apart]
     weights = fitted(train)
     print(f"{len(menus)} sites, the author's arguments among the options in {np.mean([m.row >= 0 for m in menus]):.3f}")
-    copies = [written(m) for m in menus]
     print("kept apart: copy   ", round(exact([written(m) for m in kept], fitted([written(m) for m in train])), 3))
     print("kept apart: model  ", round(exact(kept, [1.0, *[0.0] * (len(weights) - 1)]), 3))
     print("kept apart: before ", round(exact(kept, list(ghost.WEIGHTS)), 3))
     print("kept apart: fitted ", round(exact(kept, weights), 3), weights)
     print("WEIGHTS =", tuple(fitted(menus)))
-    print("WITHOUT_MODEL =", tuple(fitted(copies)))
+    print("WITHOUT_MODEL =", tuple(fitted([written(m) for m in menus])))
     return 0
 
 

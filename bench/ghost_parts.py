@@ -20,7 +20,7 @@ from pathlib import Path
 import lsp_eval
 import numpy as np
 from compare import interval
-from fit_ghost import WRITTEN, Menu, gather
+from fit_ghost import Menu, gather, written
 from octod.adapters.identity import bundled_base
 from octod.daemon import ghost
 from octod.indexer.store import Index
@@ -40,8 +40,8 @@ def alone(menu: Menu) -> int | None:
 
 def copied(menu: Menu) -> int | None:
     """What octod takes where there is no model."""
-    there = np.flatnonzero(menu.table[:, WRITTEN].any(axis=1))
-    return int(there[(menu.table[there] @ np.array(ghost.WITHOUT_MODEL)).argmax()]) if len(there) else None
+    left = written(menu)
+    return menu.texts.index(left.texts[int((left.table @ np.array(ghost.WITHOUT_MODEL)).argmax())]) if left.texts else None
 
 
 def row(menus: list[Menu], choice: Choice) -> tuple[dict[str, object], list[float]]:

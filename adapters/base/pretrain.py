@@ -102,7 +102,7 @@ def pretrain(
     checkpoint = config.work / "checkpoint.pt"
     # 1. Model, optimisers, data.
     torch.manual_seed(config.seed)
-    torch.set_flush_denormal(True)  # trained attention makes many; on an Intel core a fifth of the time went into them
+    torch.set_flush_denormal(True)  # trained attention makes many, which are slow on an Intel core
     model = Llama(config.model).to(config.device)
     optimisers = Optimisers(model, config.rate * config.muon_lr, config.rate * config.adam_lr, config.decay, config.optimiser, config.bf16)
     progress = _Progress()

@@ -63,7 +63,7 @@ class Decoder:
         known = tuple(int(part) for part in ort.__version__.split(".")[:2]) >= (1, 27)
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if known else "0")
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
-        # Attention's softmax makes many numbers too small for their exponent; an Intel core takes a hundred times as long for each.
+        # Attention's softmax makes many numbers too small for their exponent, which are slow on an Intel core.
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.shape = shape
